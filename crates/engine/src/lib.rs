@@ -1,0 +1,1 @@
+//! Docker Engine API over mutual TLS or a local socket

@@ -1,0 +1,1 @@
+//! The machine record, the store on disk, locks and the journal of phases

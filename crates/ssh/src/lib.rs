@@ -1,0 +1,1 @@
+//! One SSH connection a host, many commands

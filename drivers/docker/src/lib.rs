@@ -1,0 +1,1 @@
+//! The docker driver: hosts as system containers on a local engine

@@ -1,0 +1,1 @@
+//! The generic driver: adopts any host that SSH reaches

@@ -1,0 +1,1 @@
+//! The none driver: an engine known by its URL only

@@ -1,0 +1,2 @@
+//! The `rmachine` program.
+fn main() {}
