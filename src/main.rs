@@ -1,2 +1,7 @@
 //! The `rmachine` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rmachine::run(rmachine::Process::current())
+}

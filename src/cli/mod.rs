@@ -1,0 +1,126 @@
+//! The commands: one file each, with its arguments and what it does.
+
+mod app;
+mod completion;
+mod version;
+
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use app::{App, Globals};
+
+use crate::Process;
+use crate::error::{CommandError, ErrorKind, Status};
+use crate::ui::Ui;
+
+/// Docker hosts on VMs, containers and any SSH machine, behind mutual TLS.
+#[derive(Parser)]
+#[command(
+    name = "rmachine",
+    bin_name = "rmachine",
+    version = version::TEXT,
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Run 'rmachine COMMAND --help' for more on a command."
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+
+    /// Print the version
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Completion(completion::Args),
+    Version(version::Args),
+}
+
+impl Command {
+    async fn run(self, app: &App) -> Result<Status, CommandError> {
+        match self {
+            Self::Completion(args) => completion::run(args, app).await,
+            Self::Version(args) => version::run(args, app).await,
+        }
+    }
+}
+
+/// Parses the arguments, runs the command and shows its error.
+pub fn run(process: Process) -> Status {
+    let process = Arc::new(process);
+    match completion::answered(&process) {
+        Ok(true) => return Status::OK,
+        Ok(false) => {}
+        Err(error) => return failed(&process, &error),
+    }
+    let cli = match parsed(&process) {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
+    trace(&cli.globals);
+    let app = match App::new(process.clone(), cli.globals) {
+        Ok(app) => app,
+        Err(error) => return failed(&process, &error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(cli.command.run(&app));
+            // A name lookup or a read that hangs in a thread of its own must not keep the program.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(CommandError::failed("cannot start the runtime").caused_by(&error)),
+    };
+    outcome.unwrap_or_else(|error| app.ui.errors(&[error]))
+}
+
+fn parsed(process: &Process) -> Result<Cli, Status> {
+    Cli::command()
+        .try_get_matches_from(process.args())
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches))
+        .map_err(|error| {
+            // Help and version are data; what is wrong with the arguments is not.
+            let text = error.render().to_string();
+            if error.use_stderr() {
+                process.write_err(&text);
+                Status(ErrorKind::Usage.exit_code())
+            } else {
+                let _ = process.write_out(text.as_bytes());
+                Status::OK
+            }
+        })
+}
+
+fn failed(process: &Arc<Process>, error: &CommandError) -> Status {
+    Ui::new(process.clone(), Default::default()).errors(std::slice::from_ref(error))
+}
+
+fn trace(globals: &Globals) {
+    if globals.debug {
+        let filter = tracing_subscriber::EnvFilter::new("rmachine=debug,warn");
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,227 @@
+//! What a person reads when something fails, and the exit code.
+//!
+//! The libraries' errors are data. Here, and nowhere else, they become a sentence, its causes and
+//! hints that can be pasted into a shell.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use rmachine_driver::DriverError;
+
+/// What kind of failure it was. Each has one exit code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ErrorKind {
+    /// Whoever read our output has gone; this is no failure.
+    BrokenPipe,
+    /// Another process works on the same machine.
+    Busy,
+    /// The check before `create` found reasons against; nothing was touched.
+    CheckFailed,
+    /// The engine or its certificates refuse the connection that `env` would describe.
+    Connection,
+    /// Anything that has no kind of its own.
+    Failed,
+    /// A signal ended the work.
+    Interrupted,
+    /// The machine is not running, and what was asked needs it to.
+    NotRunning,
+    /// A wait ended without what it waited for.
+    TimedOut,
+    /// No machine has this name.
+    UnknownMachine,
+    /// The command line cannot be understood.
+    Usage,
+}
+
+impl ErrorKind {
+    /// The exit code, as `docs/exit-codes.md` lists it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::BrokenPipe => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::CheckFailed => 3,
+            Self::UnknownMachine => 4,
+            Self::NotRunning => 5,
+            Self::Busy => 6,
+            Self::TimedOut => 7,
+            Self::Connection => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// How a command ended without a failure of its own: the code that the program exits with.
+///
+/// It is other than 0 when a program that ran in the command's place said so (`ssh`), or when
+/// failures were already shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Status(pub u8);
+
+impl Status {
+    /// All went well.
+    pub const OK: Self = Self(0);
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status.0)
+    }
+}
+
+/// Why a command failed, in words for a person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CommandError {
+    /// The kind, and with it the exit code.
+    pub kind: ErrorKind,
+    /// One sentence, lowercase, without a full stop.
+    pub message: String,
+    /// The causes, the outermost first.
+    pub causes: Vec<String>,
+    /// Commands to paste.
+    pub hints: Vec<String>,
+}
+
+impl CommandError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error that has no kind of its own.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failed, message)
+    }
+
+    /// The command line cannot be understood.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// Adds a command to paste.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds an error and the errors behind it as causes.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn StdError + 'static)) -> Self {
+        self.causes.push(cause.to_string());
+        self.causes.extend(causes_of(cause));
+        self
+    }
+
+    /// Puts a sentence before this one, which becomes its first cause.
+    #[must_use]
+    pub fn context(mut self, message: impl Into<String>) -> Self {
+        let inner = std::mem::replace(&mut self.message, message.into());
+        self.causes.insert(0, inner);
+        self
+    }
+
+    /// Names the machine at the head of the message.
+    #[must_use]
+    pub fn of_machine(mut self, name: &str) -> Self {
+        self.message = format!("{name}: {}", self.message);
+        self
+    }
+
+    /// The error as lines for standard error.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("error: {}\n", self.message);
+        for cause in &self.causes {
+            text.push_str(&format!("caused by: {cause}\n"));
+        }
+        for hint in &self.hints {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        text
+    }
+}
+
+/// The library's sentence is the message; what lies behind it are the causes.
+fn described(kind: ErrorKind, error: &(dyn StdError + 'static)) -> CommandError {
+    let mut described = CommandError::new(kind, error.to_string());
+    described.causes = causes_of(error);
+    described
+}
+
+/// The chain behind an error, without repetitions: some libraries put their source into their own
+/// sentence.
+fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut said = error.to_string();
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            causes.push(text.clone());
+            said = text;
+        }
+        next = cause.source();
+    }
+    causes
+}
+
+impl From<DriverError> for CommandError {
+    fn from(error: DriverError) -> Self {
+        match &error {
+            DriverError::Check(failures) => {
+                let mut told = Self::new(
+                    ErrorKind::CheckFailed,
+                    "the machine cannot be made like this",
+                );
+                for failure in failures {
+                    told.causes.push(failure.to_string());
+                    if !failure.remedy.is_empty() && !told.hints.contains(&failure.remedy) {
+                        told.hints.push(failure.remedy.clone());
+                    }
+                }
+                told
+            }
+            DriverError::Flag(_) => described(ErrorKind::Usage, &error),
+            DriverError::NotRunning => described(ErrorKind::NotRunning, &error),
+            DriverError::Timeout { .. } => described(ErrorKind::TimedOut, &error),
+            DriverError::Backend { hint, .. } => {
+                let mut told = described(ErrorKind::Failed, &error);
+                told.hints.extend(hint.clone());
+                told
+            }
+            DriverError::Config { .. }
+            | DriverError::Unsupported { .. }
+            | DriverError::Gone { .. }
+            | DriverError::File { .. } => described(ErrorKind::Failed, &error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_message_causes_and_hints() {
+        let error = CommandError::failed("cannot reach n1")
+            .caused_by(&std::io::Error::other("refused"))
+            .hint("rmachine start n1");
+        assert_eq!(
+            error.to_text(),
+            "error: cannot reach n1\ncaused by: refused\nhint: rmachine start n1\n"
+        );
+    }
+
+    #[test]
+    fn context_keeps_the_order_of_causes() {
+        let error = CommandError::failed("b")
+            .caused_by(&std::io::Error::other("c"))
+            .context("a");
+        assert_eq!(error.to_text(), "error: a\ncaused by: b\ncaused by: c\n");
+    }
+}
