@@ -1,0 +1,172 @@
+use std::sync::{Mutex, PoisonError};
+
+use rmachine_driver::{
+    DriverConfig, DriverContext, DriverError, MachineName, Operation, Resource, ResourceJournal,
+};
+use time::OffsetDateTime;
+
+use crate::{Journal, MachineFile, MachineLock, Phase, Record, Store, StoreError, atomic};
+
+/// A machine that is being changed: its lock, held, and its record.
+///
+/// Every change is on disk when the call returns, and in memory only then. The guard can be shared
+/// with a driver as its [`ResourceJournal`] while the caller goes on using it.
+#[derive(Debug)]
+pub struct MachineGuard {
+    store: Store,
+    lock: MachineLock,
+    record: Mutex<Record>,
+}
+
+impl MachineGuard {
+    pub(crate) fn new(store: Store, lock: MachineLock, record: Record) -> Self {
+        Self {
+            store,
+            lock,
+            record: Mutex::new(record),
+        }
+    }
+
+    /// The machine.
+    pub fn name(&self) -> &MachineName {
+        self.lock.name()
+    }
+
+    /// The store that the machine is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the machine's driver is told.
+    pub fn driver_context(&self) -> DriverContext {
+        self.store.driver_context(self.name())
+    }
+
+    /// The record as it is now.
+    pub fn record(&self) -> Record {
+        self.with_record(|record| record.clone())
+    }
+
+    /// How far the machine has come.
+    pub fn journal(&self) -> Journal {
+        self.with_record(|record| record.own.journal.clone())
+    }
+
+    /// Changes the record and saves it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; [`StoreError::Unwritable`]. The record is then as it was.
+    pub fn update(&self, change: impl FnOnce(&mut Record)) -> Result<(), StoreError> {
+        self.with_record(|record| {
+            let mut changed = record.clone();
+            change(&mut changed);
+            if changed != *record || changed.migrated {
+                self.store.save(&self.lock, &mut changed)?;
+                *record = changed;
+            }
+            Ok(())
+        })
+    }
+
+    /// Saves the driver's settings.
+    ///
+    /// # Errors
+    /// As [`MachineGuard::update`].
+    pub fn set_driver(&self, driver: DriverConfig) -> Result<(), StoreError> {
+        self.update(|record| record.driver = driver)
+    }
+
+    /// Notes that work on a phase begins; neither it nor any later phase is done from here on.
+    ///
+    /// # Errors
+    /// As [`MachineGuard::update`].
+    pub fn begin(&self, phase: Phase) -> Result<(), StoreError> {
+        self.update(|record| record.own.journal.begin(phase, OffsetDateTime::now_utc()))
+    }
+
+    /// Notes that a phase is done.
+    ///
+    /// # Errors
+    /// As [`MachineGuard::update`].
+    pub fn done(&self, phase: Phase) -> Result<(), StoreError> {
+        self.update(|record| record.own.journal.done(phase, OffsetDateTime::now_utc()))
+    }
+
+    /// Notes that work on a phase ended with an error; the message holds no secret.
+    ///
+    /// # Errors
+    /// As [`MachineGuard::update`].
+    pub fn failed(&self, phase: Phase, message: impl Into<String>) -> Result<(), StoreError> {
+        let message = message.into();
+        self.update(|record| {
+            record
+                .own
+                .journal
+                .failed(phase, message, OffsetDateTime::now_utc());
+        })
+    }
+
+    /// Reads one of the machine's files as text; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn read_file(&self, file: MachineFile) -> Result<Option<String>, StoreError> {
+        self.store.read_file(self.name(), file)
+    }
+
+    /// Writes one of the machine's files whole, private keys with mode 0600.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write_file(&self, file: MachineFile, content: &[u8]) -> Result<(), StoreError> {
+        let path = self.store.layout().machine_file(self.name(), file);
+        if file.is_private() {
+            atomic::write_private(&path, content)
+        } else {
+            atomic::write_public(&path, content)
+        }
+    }
+
+    /// Removes the machine with all its files, and lets go of its lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove(self) -> Result<(), StoreError> {
+        self.store.remove(&self.lock)
+    }
+
+    fn with_record<T>(&self, work: impl FnOnce(&mut Record) -> T) -> T {
+        // A change is laid into the record whole, so even after a panic it is one that was saved.
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut record)
+    }
+}
+
+impl ResourceJournal for MachineGuard {
+    fn about_to_make(&self, resource: &Resource) -> Result<(), DriverError> {
+        self.update(|record| {
+            if !record.own.owned.contains(resource) {
+                record.own.owned.push(resource.clone());
+            }
+        })
+        .map_err(|error| unrecorded(Operation::Create, error))
+    }
+
+    fn removed(&self, resource: &Resource) -> Result<(), DriverError> {
+        self.update(|record| record.own.owned.retain(|owned| owned != resource))
+            .map_err(|error| unrecorded(Operation::Remove, error))
+    }
+
+    fn owned(&self) -> Vec<Resource> {
+        self.with_record(|record| record.own.owned.clone())
+    }
+}
+
+fn unrecorded(operation: Operation, error: StoreError) -> DriverError {
+    DriverError::Backend {
+        operation,
+        message: "the machine's record could not be written".to_owned(),
+        hint: None,
+        source: Some(Box::new(error)),
+    }
+}

@@ -1,0 +1,222 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// A machine's way from nothing to an engine that answers.
+///
+/// ```text
+/// Checked → Created → Reachable → Provisioned → Ready
+/// ```
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Phase {
+    /// The driver's pre-create check passed.
+    Checked,
+    /// The driver made the machine, or adopted it.
+    Created,
+    /// A command ran on the machine over SSH.
+    Reachable,
+    /// The engine is configured, with our certificates.
+    Provisioned,
+    /// The engine answered at the URL and with the certificates that `env` prints.
+    Ready,
+}
+
+impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Checked,
+        Self::Created,
+        Self::Reachable,
+        Self::Provisioned,
+        Self::Ready,
+    ];
+
+    /// The word that the record and `ls` use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Checked => "Checked",
+            Self::Created => "Created",
+            Self::Reachable => "Reachable",
+            Self::Provisioned => "Provisioned",
+            Self::Ready => "Ready",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = UnknownPhase;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|phase| phase.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownPhase(text.to_owned()))
+    }
+}
+
+/// The text names no phase.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not a phase: Checked, Created, Reachable, Provisioned or Ready")]
+pub struct UnknownPhase(pub String);
+
+/// A phase, with when it was begun or done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: Phase,
+    /// When; unknown for the phases of a machine that docker-machine made.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp")]
+    pub at: Option<OffsetDateTime>,
+}
+
+/// Why the last attempt ended.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Failure {
+    /// The phase that was not done.
+    pub phase: Phase,
+    /// The error in one line, without secrets.
+    pub message: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp")]
+    pub at: Option<OffsetDateTime>,
+}
+
+/// How far a machine has come, and where work on it goes on.
+///
+/// The phases that are done are the first ones, without a gap: a phase that begins anew takes
+/// those after it along. A phase that was begun and is not done was cut off.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Journal {
+    done: Vec<PhaseTime>,
+    begun: Option<PhaseTime>,
+    last_error: Option<Failure>,
+}
+
+impl Journal {
+    /// The journal of a machine that another program made, and that counts as ready.
+    pub(crate) fn made_elsewhere() -> Self {
+        let done = |phase| PhaseTime { phase, at: None };
+        Self {
+            done: Phase::ALL.map(done).into(),
+            ..Self::default()
+        }
+    }
+
+    /// The journal with these entries, in whatever order the file had them.
+    pub(crate) fn from_parts(
+        mut done: Vec<PhaseTime>,
+        begun: Option<PhaseTime>,
+        last_error: Option<Failure>,
+    ) -> Self {
+        done.sort_by_key(|done| done.phase);
+        done.dedup_by_key(|done| done.phase);
+        Self {
+            done,
+            begun,
+            last_error,
+        }
+    }
+
+    /// The first phase that is not done; `None` for a machine that is ready.
+    pub fn next(&self) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| !self.is_done(*phase))
+    }
+
+    /// Whether every phase is done.
+    pub fn is_ready(&self) -> bool {
+        self.next().is_none()
+    }
+
+    /// Whether this phase is done.
+    pub fn is_done(&self, phase: Phase) -> bool {
+        self.done.iter().any(|done| done.phase == phase)
+    }
+
+    /// The last phase that is done.
+    pub fn reached(&self) -> Option<Phase> {
+        self.done.last().map(|done| done.phase)
+    }
+
+    /// The phases that are done, in order.
+    pub fn done_phases(&self) -> &[PhaseTime] {
+        &self.done
+    }
+
+    /// The phase that is at work, or was when the program was cut off, and since when.
+    pub fn begun(&self) -> Option<&PhaseTime> {
+        self.begun.as_ref()
+    }
+
+    /// Why the last attempt ended, if it did not end well.
+    pub fn last_error(&self) -> Option<&Failure> {
+        self.last_error.as_ref()
+    }
+
+    /// Notes that work on a phase begins: it is no longer done, nor is any after it.
+    pub fn begin(&mut self, phase: Phase, now: OffsetDateTime) {
+        self.done.retain(|done| done.phase < phase);
+        self.begun = Some(PhaseTime {
+            phase,
+            at: Some(now),
+        });
+    }
+
+    /// Notes that a phase is done.
+    pub fn done(&mut self, phase: Phase, now: OffsetDateTime) {
+        self.done.retain(|done| done.phase < phase);
+        self.done.push(PhaseTime {
+            phase,
+            at: Some(now),
+        });
+        self.begun = None;
+        self.last_error = None;
+    }
+
+    /// Notes that work on a phase ended with an error.
+    pub fn failed(&mut self, phase: Phase, message: impl Into<String>, now: OffsetDateTime) {
+        self.done.retain(|done| done.phase < phase);
+        self.begun = None;
+        self.last_error = Some(Failure {
+            phase,
+            message: message.into(),
+            at: Some(now),
+        });
+    }
+}
+
+mod timestamp {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _, ser::Error as _};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    pub fn serialize<S: Serializer>(
+        at: &Option<OffsetDateTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => {
+                let text = at.format(&Rfc3339).map_err(S::Error::custom)?;
+                serializer.serialize_some(&text)
+            }
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<OffsetDateTime>, D::Error> {
+        Option::<String>::deserialize(deserializer)?
+            .map(|text| OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom))
+            .transpose()
+    }
+}

@@ -1,0 +1,160 @@
+use std::path::{Path, PathBuf};
+
+use rmachine_driver::MachineName;
+
+const RECORD: &str = "config.json";
+
+/// Where everything lies in the store: the only place that knows its file names.
+///
+/// ```text
+/// certs/      ca.pem ca-key.pem cert.pem key.pem
+/// cache/      what the machines of one driver share
+/// locks/      certificates.lock, machines/NAME.lock
+/// machines/   NAME/ config.json ca.pem cert.pem key.pem server.pem server-key.pem known_hosts …
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// The files of one machine, its record aside.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MachineFile {
+    /// The pinned host key.
+    KnownHosts,
+    /// The machine's copy of the CA's certificate.
+    CaCertificate,
+    /// The machine's copy of the client's certificate.
+    ClientCertificate,
+    /// The machine's copy of the client's private key.
+    ClientKey,
+    /// The engine's certificate.
+    ServerCertificate,
+    /// The engine's private key.
+    ServerKey,
+}
+
+impl MachineFile {
+    /// The file's name in the machine's directory.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::KnownHosts => "known_hosts",
+            Self::CaCertificate => "ca.pem",
+            Self::ClientCertificate => "cert.pem",
+            Self::ClientKey => "key.pem",
+            Self::ServerCertificate => "server.pem",
+            Self::ServerKey => "server-key.pem",
+        }
+    }
+
+    /// Whether only the owner may read it.
+    pub(crate) fn is_private(self) -> bool {
+        match self {
+            Self::ClientKey | Self::ServerKey => true,
+            Self::KnownHosts
+            | Self::CaCertificate
+            | Self::ClientCertificate
+            | Self::ServerCertificate => false,
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of a store at this root.
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The store's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of the shared certificates.
+    pub fn certs_dir(&self) -> PathBuf {
+        self.root.join("certs")
+    }
+
+    /// The CA's certificate.
+    pub fn ca_certificate(&self) -> PathBuf {
+        self.certs_dir().join("ca.pem")
+    }
+
+    /// The CA's private key.
+    pub fn ca_key(&self) -> PathBuf {
+        self.certs_dir().join("ca-key.pem")
+    }
+
+    /// The client's certificate.
+    pub fn client_certificate(&self) -> PathBuf {
+        self.certs_dir().join("cert.pem")
+    }
+
+    /// The client's private key.
+    pub fn client_key(&self) -> PathBuf {
+        self.certs_dir().join("key.pem")
+    }
+
+    /// The directory for what the machines of one driver share.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// The directory of all machines.
+    pub fn machines_dir(&self) -> PathBuf {
+        self.root.join("machines")
+    }
+
+    /// A machine's own directory.
+    pub fn machine_dir(&self, name: &MachineName) -> PathBuf {
+        self.machines_dir().join(name.as_str())
+    }
+
+    /// A machine's record.
+    pub fn record(&self, name: &MachineName) -> PathBuf {
+        self.machine_dir(name).join(RECORD)
+    }
+
+    /// A machine's record as it was before it was brought to the current version.
+    pub fn record_backup(&self, name: &MachineName) -> PathBuf {
+        self.machine_dir(name).join(format!("{RECORD}.bak"))
+    }
+
+    /// A file of a machine.
+    pub fn machine_file(&self, name: &MachineName, file: MachineFile) -> PathBuf {
+        self.machine_dir(name).join(file.file_name())
+    }
+
+    /// Where a machine's directory is filled before it gets its name. No machine is called so, and
+    /// docker-machine passes over names that start with a dot.
+    pub(crate) fn unfinished_dir(&self, name: &MachineName) -> PathBuf {
+        self.machines_dir().join(format!(".{name}.new"))
+    }
+
+    /// The record in [`Layout::unfinished_dir`].
+    pub(crate) fn unfinished_record(&self, name: &MachineName) -> PathBuf {
+        self.unfinished_dir(name).join(RECORD)
+    }
+
+    /// Where a machine's directory goes before it is emptied.
+    pub(crate) fn discarded_dir(&self, name: &MachineName) -> PathBuf {
+        self.machines_dir().join(format!(".{name}.removed"))
+    }
+
+    /// The lock of one machine. It lies outside the machine's directory, so that the machine can
+    /// be removed and made again under one lock.
+    pub(crate) fn machine_lock(&self, name: &MachineName) -> PathBuf {
+        self.locks_dir()
+            .join("machines")
+            .join(format!("{name}.lock"))
+    }
+
+    /// The lock of the shared certificates.
+    pub(crate) fn certificates_lock(&self) -> PathBuf {
+        self.locks_dir().join("certificates.lock")
+    }
+
+    fn locks_dir(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+}

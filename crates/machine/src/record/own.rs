@@ -1,0 +1,66 @@
+use rmachine_driver::Resource;
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, Journal, PhaseTime};
+
+/// What is ours alone in a record, under the key `Rmachine`.
+///
+/// docker-machine drops the key when it saves a record, so nothing here may be needed to reach a
+/// machine that is ready.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Own {
+    /// How far the machine has come.
+    pub journal: Journal,
+    /// What the driver made and has not removed, oldest first.
+    pub owned: Vec<Resource>,
+    /// The kind of the machine's private keys, in the words of `--tls-key-type`.
+    pub tls_key_type: Option<String>,
+    /// How an engine gets onto the machine, in the words of `--engine-install`.
+    pub engine_install: Option<String>,
+}
+
+impl Own {
+    /// For a record without the key: docker-machine wrote it, and the machine counts as ready.
+    pub(super) fn made_elsewhere() -> Self {
+        Self {
+            journal: Journal::made_elsewhere(),
+            ..Self::default()
+        }
+    }
+}
+
+/// [`Own`] as it is written.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct OwnJson {
+    phases: Vec<PhaseTime>,
+    begun: Option<PhaseTime>,
+    last_error: Option<Failure>,
+    owned: Vec<Resource>,
+    tls_key_type: Option<String>,
+    engine_install: Option<String>,
+}
+
+impl From<OwnJson> for Own {
+    fn from(json: OwnJson) -> Self {
+        Self {
+            journal: Journal::from_parts(json.phases, json.begun, json.last_error),
+            owned: json.owned,
+            tls_key_type: json.tls_key_type,
+            engine_install: json.engine_install,
+        }
+    }
+}
+
+impl From<&Own> for OwnJson {
+    fn from(own: &Own) -> Self {
+        Self {
+            phases: own.journal.done_phases().to_vec(),
+            begun: own.journal.begun().cloned(),
+            last_error: own.journal.last_error().cloned(),
+            owned: own.owned.clone(),
+            tls_key_type: own.tls_key_type.clone(),
+            engine_install: own.engine_install.clone(),
+        }
+    }
+}
