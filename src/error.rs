@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use rmachine_driver::DriverError;
+use rmachine_machine::StoreError;
 
 /// What kind of failure it was. Each has one exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,6 +199,25 @@ impl From<DriverError> for CommandError {
             | DriverError::Unsupported { .. }
             | DriverError::Gone { .. }
             | DriverError::File { .. } => described(ErrorKind::Failed, &error),
+        }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let told = |kind| described(kind, &error);
+        match &error {
+            StoreError::NotFound { .. } => told(ErrorKind::UnknownMachine).hint("rmachine ls"),
+            StoreError::Exists { name } => {
+                told(ErrorKind::Failed).hint(format!("rmachine inspect {name}"))
+            }
+            StoreError::Corrupt { name, .. } => {
+                told(ErrorKind::Failed).hint(format!("rmachine rm --force {name}"))
+            }
+            StoreError::Busy { .. } | StoreError::CertificatesBusy { .. } => told(ErrorKind::Busy),
+            StoreError::FromTheFuture { .. }
+            | StoreError::Unwritable { .. }
+            | StoreError::Io { .. } => told(ErrorKind::Failed),
         }
     }
 }

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
-use rmachine_driver::DriverKind;
+use rmachine_driver::{Driver, DriverKind, MachineName};
+use rmachine_machine::{CertificateOverrides, CertificatePaths, Record, Store};
 
 use crate::error::CommandError;
 use crate::ui::{ProgressMode, Ui};
@@ -99,8 +100,23 @@ pub struct App {
     pub ui: Ui,
     /// The drivers that are built in.
     pub drivers: Vec<Box<dyn DriverKind>>,
-    /// The store's root.
-    pub store_root: PathBuf,
+    /// Machines and certificates.
+    pub store: Store,
+}
+
+/// A machine that is looked at: its record, and its driver made from it.
+pub struct Machine {
+    /// What the store holds.
+    pub record: Record,
+    /// What answers for the machine itself.
+    pub driver: Box<dyn Driver>,
+}
+
+impl Machine {
+    /// The machine's name.
+    pub fn name(&self) -> &MachineName {
+        self.record.name()
+    }
 }
 
 impl App {
@@ -109,9 +125,8 @@ impl App {
     /// # Errors
     /// When there is neither a home directory nor a `--storage-path`.
     pub fn new(process: Arc<Process>, globals: Globals) -> Result<Self, CommandError> {
-        let store_root = match (&globals.storage_path, process.home()) {
-            (Some(path), _) if !path.as_os_str().is_empty() => std::path::absolute(path)
-                .map_err(|e| CommandError::failed("--storage-path is no path").caused_by(&e))?,
+        let root = match (&globals.storage_path, process.home()) {
+            (Some(path), _) if !path.as_os_str().is_empty() => path.clone(),
             (_, Some(home)) => home.join(".docker").join("machine"),
             (_, None) => {
                 return Err(
@@ -125,7 +140,48 @@ impl App {
             process,
             globals,
             drivers: drivers::kinds(),
-            store_root,
+            store: Store::open(root)?,
         })
+    }
+
+    /// Where the certificates lie that all machines share.
+    pub fn certificates(&self) -> CertificatePaths {
+        self.store.certificates(&CertificateOverrides {
+            ca_certificate: self.globals.tls_ca_cert.clone(),
+            ca_key: self.globals.tls_ca_key.clone(),
+            client_certificate: self.globals.tls_client_cert.clone(),
+            client_key: self.globals.tls_client_key.clone(),
+        })
+    }
+
+    /// Reads a machine from the store.
+    ///
+    /// # Errors
+    /// When there is none, or when its record or its driver cannot be read.
+    pub fn machine(&self, name: &MachineName) -> Result<Machine, CommandError> {
+        let record = self.store.load(name)?;
+        let driver = self.driver(&record)?;
+        Ok(Machine { record, driver })
+    }
+
+    /// Makes the driver of a record.
+    ///
+    /// # Errors
+    /// When no such driver is built in, or when it cannot read the record.
+    pub fn driver(&self, record: &Record) -> Result<Box<dyn Driver>, CommandError> {
+        let wanted = record.driver_name();
+        let kind = self.drivers.iter().find(|kind| kind.name() == wanted);
+        let kind = kind.ok_or_else(|| self.unknown_driver(wanted))?;
+        let context = self.store.driver_context(record.name());
+        Ok(kind.load(context, record.driver.clone())?)
+    }
+
+    /// The error of a driver's name that no driver has.
+    pub fn unknown_driver(&self, wanted: &str) -> CommandError {
+        let known: Vec<&str> = self.drivers.iter().map(|kind| kind.name()).collect();
+        CommandError::usage(format!(
+            "no driver is called {wanted:?}; there are {}",
+            known.join(", ")
+        ))
     }
 }

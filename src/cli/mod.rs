@@ -2,13 +2,19 @@
 
 mod app;
 mod completion;
+mod env;
+mod inspect;
+mod ip;
+mod names;
+mod status;
+mod url;
 mod version;
 
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use app::{App, Globals};
+pub use app::{App, Globals, Machine};
 
 use crate::Process;
 use crate::error::{CommandError, ErrorKind, Status};
@@ -40,6 +46,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Completion(completion::Args),
+    Inspect(inspect::Args),
+    Ip(ip::Args),
+    Status(status::Args),
+    Url(url::Args),
     Version(version::Args),
 }
 
@@ -47,6 +57,10 @@ impl Command {
     async fn run(self, app: &App) -> Result<Status, CommandError> {
         match self {
             Self::Completion(args) => completion::run(args, app).await,
+            Self::Inspect(args) => inspect::run(args, app).await,
+            Self::Ip(args) => ip::run(args, app).await,
+            Self::Status(args) => status::run(args, app).await,
+            Self::Url(args) => url::run(args, app).await,
             Self::Version(args) => version::run(args, app).await,
         }
     }
@@ -113,6 +127,27 @@ fn trace(globals: &Globals) {
             .with_writer(std::io::stderr)
             .init();
     }
+}
+
+/// Prints an answer a line, in the machines' order, and then the errors.
+fn told_of_each<E: Into<CommandError>>(
+    app: &App,
+    machines: &[Machine],
+    answers: Vec<Result<String, E>>,
+) -> Result<Status, CommandError> {
+    let mut lines = String::new();
+    let mut errors = Vec::new();
+    for (machine, answer) in machines.iter().zip(answers) {
+        match answer {
+            Ok(answer) => {
+                lines.push_str(&answer);
+                lines.push('\n');
+            }
+            Err(error) => errors.push(error.into().of_machine(machine.name().as_str())),
+        }
+    }
+    app.ui.data(&lines)?;
+    Ok(app.ui.errors(&errors))
 }
 
 #[cfg(test)]

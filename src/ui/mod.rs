@@ -13,7 +13,7 @@ use indicatif::MultiProgress;
 
 pub use progress::{Line, ProgressMode};
 pub use table::tabulated;
-pub use template::Template;
+pub use template::{Template, indented};
 
 use crate::Process;
 use crate::error::{CommandError, ErrorKind, Status};
