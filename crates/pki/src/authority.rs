@@ -1,0 +1,252 @@
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::chain::check_time;
+use crate::{CertificateInfo, CertifiedPem, KeyType, PkiError, PrivateKeyPem, San, key_matches};
+
+/// How long an authority's certificate is valid.
+const AUTHORITY_VALID: Duration = Duration::days(3650);
+
+/// How long other certificates are valid: docker-machine's term.
+const VALID: Duration = Duration::days(1080);
+
+/// How far before now a certificate's time begins, for hosts whose clock is behind.
+const BACKDATED: Duration = Duration::hours(1);
+
+/// A certificate authority: signs the certificates of a store's machines and clients.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What a server certificate is to say.
+#[derive(Clone, Debug)]
+pub struct ServerRequest {
+    /// The machine's name: the subject's common name.
+    pub name: String,
+    /// The subject's organization.
+    pub organization: String,
+    /// Every name and address under which clients reach the server.
+    pub sans: Vec<San>,
+    /// Whether the server also shows this certificate as a client of others.
+    pub client_auth: bool,
+    /// The kind of its private key.
+    pub key: KeyType,
+}
+
+impl Authority {
+    /// Makes an authority, valid for ten years.
+    ///
+    /// # Errors
+    /// [`PkiError::Generation`].
+    pub fn create(organization: &str, key: KeyType) -> Result<(Self, CertifiedPem), PkiError> {
+        let pair = key.generate()?;
+        let mut params = params("rmachine CA", organization, AUTHORITY_VALID);
+        // It issues no further authorities (RFC 5280, section 4.2.1.9).
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+            KeyUsagePurpose::KeyAgreement,
+            KeyUsagePurpose::KeyCertSign,
+        ];
+        let certificate = params.self_signed(&pair).map_err(PkiError::Generation)?;
+        let made = CertifiedPem {
+            certificate: certificate.pem(),
+            key: PrivateKeyPem::from(pair.serialize_pem()),
+        };
+        let issuer = Issuer::new(params, pair);
+        Ok((Self { issuer }, made))
+    }
+
+    /// Reads an authority: its certificate, and its private key in PKCS#8, PKCS#1 (as
+    /// docker-machine wrote it) or SEC1.
+    ///
+    /// # Errors
+    /// When either cannot be read, they do not belong together, the certificate may not issue
+    /// others, or its time is not now.
+    pub fn load(certificate: &str, key: &str) -> Result<Self, PkiError> {
+        let info = CertificateInfo::read(certificate)?;
+        if !info.is_authority {
+            return Err(PkiError::NotAnAuthority {
+                subject: info.subject,
+            });
+        }
+        check_time(&info, OffsetDateTime::now_utc())?;
+        if !key_matches(certificate, key)? {
+            return Err(PkiError::KeyMismatch {
+                subject: info.subject,
+            });
+        }
+        let pair = KeyPair::from_pem(key).map_err(PkiError::NoKey)?;
+        let issuer = Issuer::from_ca_cert_pem(certificate, pair).map_err(|error| {
+            PkiError::NoCertificate {
+                reason: error.to_string(),
+            }
+        })?;
+        Ok(Self { issuer })
+    }
+
+    /// Issues a client's certificate, valid for 1080 days.
+    ///
+    /// # Errors
+    /// [`PkiError::Generation`].
+    pub fn issue_client(&self, organization: &str, key: KeyType) -> Result<CertifiedPem, PkiError> {
+        let mut params = params("rmachine client", organization, VALID);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params, key)
+    }
+
+    /// Issues a server's certificate, valid for 1080 days.
+    ///
+    /// # Errors
+    /// [`PkiError::InvalidName`]; [`PkiError::Generation`].
+    pub fn issue_server(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
+        let mut params = params(&request.name, &request.organization, VALID);
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+            KeyUsagePurpose::KeyAgreement,
+        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if request.client_auth {
+            params
+                .extended_key_usages
+                .push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
+        params.subject_alt_names = request
+            .sans
+            .iter()
+            .map(alt_name)
+            .collect::<Result<_, _>>()?;
+        self.issue(params, request.key)
+    }
+
+    fn issue(&self, params: CertificateParams, key: KeyType) -> Result<CertifiedPem, PkiError> {
+        let pair = key.generate()?;
+        let certificate = params
+            .signed_by(&pair, &self.issuer)
+            .map_err(PkiError::Generation)?;
+        Ok(CertifiedPem {
+            certificate: certificate.pem(),
+            key: PrivateKeyPem::from(pair.serialize_pem()),
+        })
+    }
+}
+
+fn params(common_name: &str, organization: &str, valid: Duration) -> CertificateParams {
+    let now = OffsetDateTime::now_utc();
+    let mut params = CertificateParams::default();
+    params.not_before = now - BACKDATED;
+    params.not_after = now + valid;
+    params.use_authority_key_identifier_extension = true;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, organization);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params
+}
+
+fn alt_name(san: &San) -> Result<SanType, PkiError> {
+    match san {
+        San::Ip(ip) => Ok(SanType::IpAddress(*ip)),
+        San::Dns(name) => {
+            let text = name.as_str().try_into();
+            let text = text.map_err(|_| PkiError::InvalidName { name: name.clone() })?;
+            Ok(SanType::DnsName(text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify_chain;
+
+    fn request(sans: &[&str]) -> ServerRequest {
+        ServerRequest {
+            name: "n1".to_owned(),
+            organization: "ann.n1".to_owned(),
+            sans: sans
+                .iter()
+                .map(|san| San::from((*san).to_owned()))
+                .collect(),
+            client_auth: false,
+            key: KeyType::Ecdsa,
+        }
+    }
+
+    #[test]
+    fn issues_what_it_can_verify_with_every_kind_of_key() {
+        let now = OffsetDateTime::now_utc();
+        for key in [KeyType::Ecdsa, KeyType::Rsa] {
+            let (_, ca) = Authority::create("ann", key).unwrap();
+            let authority = Authority::load(&ca.certificate, ca.key.expose()).unwrap();
+            let server = authority
+                .issue_server(&ServerRequest {
+                    key,
+                    ..request(&["n1", "10.0.0.1", "fd00::1"])
+                })
+                .unwrap();
+            let client = authority.issue_client("ann.client", key).unwrap();
+            for leaf in [&server, &client] {
+                verify_chain(&leaf.certificate, &ca.certificate, now).unwrap();
+                assert!(key_matches(&leaf.certificate, leaf.key.expose()).unwrap());
+            }
+            let info = CertificateInfo::read(&server.certificate).unwrap();
+            assert!(info.server_auth && !info.client_auth && !info.is_authority);
+            assert!(info.covers(&request(&["N1", "10.0.0.1", "fd00::1"]).sans));
+            assert!(!info.covers(&request(&["10.0.0.2"]).sans));
+            assert_eq!(info.days_left(now + Duration::hours(1)), 1079);
+            assert!(info.not_before < now - Duration::minutes(59));
+            let client = CertificateInfo::read(&client.certificate).unwrap();
+            assert!(client.client_auth && !client.server_auth);
+        }
+    }
+
+    #[test]
+    fn refuses_an_authority_that_is_none() {
+        let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let (_, other) = Authority::create("bob", KeyType::Ecdsa).unwrap();
+        let client = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
+        assert!(matches!(
+            Authority::load(&ca.certificate, other.key.expose()),
+            Err(PkiError::KeyMismatch { .. })
+        ));
+        assert!(matches!(
+            Authority::load(&client.certificate, client.key.expose()),
+            Err(PkiError::NotAnAuthority { .. })
+        ));
+        assert!(matches!(
+            Authority::load("x", ca.key.expose()),
+            Err(PkiError::NoCertificate { .. })
+        ));
+        assert!(matches!(
+            Authority::load(&ca.certificate, "x"),
+            Err(PkiError::NoKey(_))
+        ));
+    }
+
+    #[test]
+    fn refuses_names_that_no_certificate_can_hold() {
+        let (authority, _) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let error = authority.issue_server(&request(&["ünïcode"])).unwrap_err();
+        assert!(matches!(error, PkiError::InvalidName { .. }), "{error}");
+    }
+
+    #[test]
+    fn serial_numbers_differ() {
+        let (authority, _) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let serial = || {
+            let made = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
+            CertificateInfo::read(&made.certificate).unwrap().serial
+        };
+        assert_ne!(serial(), serial());
+    }
+}

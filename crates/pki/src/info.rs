@@ -1,0 +1,98 @@
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::{PkiError, San};
+
+/// What a certificate says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateInfo {
+    /// Whom it is made out to, as `O=…, CN=…`.
+    pub subject: String,
+    /// Its number, in hexadecimal.
+    pub serial: String,
+    /// The names it covers.
+    pub sans: Vec<San>,
+    /// From when on it is valid.
+    pub not_before: OffsetDateTime,
+    /// Until when it is valid.
+    pub not_after: OffsetDateTime,
+    /// Whether a client may show it.
+    pub client_auth: bool,
+    /// Whether a server may show it.
+    pub server_auth: bool,
+    /// Whether it may issue others.
+    pub is_authority: bool,
+}
+
+impl CertificateInfo {
+    /// Reads the first certificate of a PEM text.
+    ///
+    /// # Errors
+    /// [`PkiError::NoCertificate`].
+    pub fn read(pem: &str) -> Result<Self, PkiError> {
+        with_certificate(pem, |certificate| {
+            let usage = certificate.extended_key_usage().ok().flatten();
+            let usage = usage.map(|extension| extension.value);
+            let constraints = certificate.basic_constraints().ok().flatten();
+            Self {
+                subject: certificate.subject().to_string(),
+                serial: certificate.raw_serial_as_string(),
+                sans: sans(certificate),
+                not_before: certificate.validity().not_before.to_datetime(),
+                not_after: certificate.validity().not_after.to_datetime(),
+                client_auth: usage.is_some_and(|usage| usage.client_auth || usage.any),
+                server_auth: usage.is_some_and(|usage| usage.server_auth || usage.any),
+                is_authority: constraints.is_some_and(|extension| extension.value.ca),
+            }
+        })
+    }
+
+    /// Whether the certificate is good for all of these names.
+    pub fn covers(&self, sans: &[San]) -> bool {
+        sans.iter().all(|san| self.sans.contains(san))
+    }
+
+    /// Whole days until the certificate expires; negative once it has.
+    pub fn days_left(&self, now: OffsetDateTime) -> i64 {
+        (self.not_after - now).whole_days()
+    }
+}
+
+/// Reads the first certificate of a PEM text and hands it on.
+pub(crate) fn with_certificate<T>(
+    pem: &str,
+    read: impl FnOnce(&X509Certificate<'_>) -> T,
+) -> Result<T, PkiError> {
+    let unreadable = |reason: String| PkiError::NoCertificate { reason };
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes())
+        .map_err(|error| unreadable(error.to_string()))?;
+    if block.label != "CERTIFICATE" {
+        return Err(unreadable(format!("it holds a {}", block.label)));
+    }
+    let (_, certificate) = X509Certificate::from_der(&block.contents)
+        .map_err(|error| unreadable(error.to_string()))?;
+    Ok(read(&certificate))
+}
+
+fn sans(certificate: &X509Certificate<'_>) -> Vec<San> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let names = extension.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(San::Dns(name.to_ascii_lowercase())),
+            GeneralName::IPAddress(bytes) => address(bytes).map(San::Ip),
+            _ => None,
+        })
+        .collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| v6()).ok()
+}
