@@ -1,0 +1,527 @@
+//! How the engine that is installed becomes the one that is wanted.
+
+use std::collections::BTreeMap;
+
+use rmachine_driver::{CheckFailure, Secret};
+use sha2::{Digest, Sha256};
+
+use crate::facts::{EngineFacts, Facts, Init, Masked, ServiceFacts, Unfinished};
+use crate::options::{self, Contribution, Shape, TLS_FLAGS};
+use crate::plan::command_line::{CommandLine, Flag};
+use crate::plan::daemon_json::{Applied, DaemonJson, pretty};
+use crate::plan::{
+    APPLIED_NOTE, DAEMON_JSON, FileWrite, Plan, Service, Stage, Step, checks, escape, failure,
+    hostname, listen, shell_file, tls_paths, unit,
+};
+use crate::script;
+use crate::wanted::Wanted;
+
+/// `dockerd --validate` exists from this version on.
+const VALIDATES: (u32, u32) = (23, 0);
+
+/// Plans the configuration of an engine that is there.
+pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFailure>> {
+    let (Some(engine), Some(service)) = (&facts.engine, &facts.service) else {
+        return Err(vec![no_service(facts)]);
+    };
+    let (contributions, mut failures) = split(checks::contributions(
+        &wanted.engine,
+        engine.version.as_ref(),
+    ));
+    let place = match Place::of(facts, service) {
+        Ok(place) => Some(place),
+        Err(refused) => {
+            failures.push(refused);
+            None
+        }
+    };
+    let json = match daemon_json(facts, &contributions) {
+        Ok(json) => Some(json),
+        Err(refused) => {
+            failures.extend(refused);
+            None
+        }
+    };
+    let (Some(place), Some(json)) = (place, json) else {
+        return Err(failures);
+    };
+    let configured = Configured::new(&place, json, &contributions, wanted, service);
+    failures.extend(configured.conflicts(&place));
+    let command_files = match place.files(&configured, wanted) {
+        Ok(files) => files,
+        Err(refused) => {
+            failures.push(refused);
+            Vec::new()
+        }
+    };
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    let steps = Steps {
+        facts,
+        engine,
+        service,
+    };
+    Ok(Plan {
+        stage: Stage::Configure,
+        steps: steps.all(&configured, command_files, wanted),
+        warnings: configured.warnings,
+        service: Service {
+            init: facts.init,
+            name: service.name.clone(),
+        },
+        port: wanted.engine.port,
+    })
+}
+
+fn no_service(facts: &Facts) -> CheckFailure {
+    let path = facts.engine.as_ref().map_or("dockerd", |e| e.path.as_str());
+    failure(
+        "docker service",
+        format!("{path} is there, but no service starts it"),
+        "install the engine from a package, or give it a docker.service",
+    )
+}
+
+fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(error) => bad.push(error),
+        }
+    }
+    (good, bad)
+}
+
+/// The owner's `daemon.json` with ours merged in.
+fn daemon_json(
+    facts: &Facts,
+    contributions: &[Contribution],
+) -> Result<DaemonJson, Vec<CheckFailure>> {
+    let earlier = Applied::read(facts.settled_text(APPLIED_NOTE));
+    let mut json = DaemonJson::read(facts.settled_text(DAEMON_JSON), earlier).map_err(|error| {
+        vec![failure(
+            DAEMON_JSON,
+            format!("it is not a JSON object: {error}"),
+            "correct the file on the host; dockerd cannot read it either",
+        )]
+    })?;
+    let tls = [
+        ("tlsverify", serde_json::json!(true)),
+        ("tlscacert", serde_json::json!(tls_paths::CA)),
+        ("tlscert", serde_json::json!(tls_paths::CERTIFICATE)),
+        ("tlskey", serde_json::json!(tls_paths::KEY)),
+    ]
+    .map(|(key, value)| Contribution::Scalar(key, value));
+    let mut failures = Vec::new();
+    for contribution in tls.iter().chain(contributions) {
+        match json.misshapen(contribution) {
+            Some(key) => failures.push(failure(
+                DAEMON_JSON,
+                format!("its {key:?} has another shape than dockerd takes"),
+                "correct the file on the host",
+            )),
+            None => json.add(contribution),
+        }
+    }
+    if failures.is_empty() {
+        Ok(json)
+    } else {
+        Err(failures)
+    }
+}
+
+/// Where the engine's command line is written.
+enum Place {
+    DropIn {
+        path: String,
+        others: Vec<String>,
+        command: CommandLine,
+    },
+    ShellFile(shell_file::ShellFile),
+}
+
+impl Place {
+    fn of(facts: &Facts, service: &ServiceFacts) -> Result<Self, CheckFailure> {
+        if facts.init != Init::Systemd {
+            return Ok(Self::ShellFile(shell_file::ShellFile::read(facts)));
+        }
+        let unit = unit::read(facts, service);
+        let path = unit.drop_in().map_err(|path| {
+            failure(
+                path,
+                "its ExecStart would win over rmachine's drop-in".to_owned(),
+                "rename the file so that it sorts before zz-machine.conf, and run \
+                 `systemctl daemon-reload` on the host",
+            )
+        })?;
+        let command = unit.command.as_deref().ok_or_else(|| {
+            failure(
+                &service.fragment,
+                "it has no ExecStart".to_owned(),
+                "correct the unit on the host",
+            )
+        })?;
+        Ok(Self::DropIn {
+            others: unit::our_paths()
+                .into_iter()
+                .filter(|other| *other != path && facts.files.contains_key(other))
+                .collect(),
+            command: CommandLine::parse(command, &unit.environment),
+            path,
+        })
+    }
+
+    fn command(&self) -> &CommandLine {
+        match self {
+            Self::DropIn { command, .. } => command,
+            Self::ShellFile(file) => file.command(),
+        }
+    }
+
+    /// What holds the command line, for messages.
+    fn name(&self) -> &str {
+        match self {
+            Self::DropIn { .. } => "docker.service",
+            Self::ShellFile(file) => file.path(),
+        }
+    }
+
+    /// The files that hold the new command line: those to write and those to take away.
+    fn files(&self, configured: &Configured, wanted: &Wanted) -> Result<Vec<Step>, CheckFailure> {
+        let (path, content) = match self {
+            Self::DropIn { path, .. } => {
+                let env: Vec<String> = wanted
+                    .engine
+                    .env
+                    .iter()
+                    .map(|variable| escape::environment(variable.name(), variable.value()))
+                    .collect();
+                let content = script::drop_in(&configured.systemd_command(), &env)
+                    .map_err(|error| failure(path, error.to_string(), "report this"))?;
+                (path.as_str(), content)
+            }
+            Self::ShellFile(file) => (
+                file.path(),
+                file.with(
+                    &configured.command,
+                    configured.command != *file.command(),
+                    &configured.added(),
+                    &wanted.engine.env,
+                )?,
+            ),
+        };
+        let write = Step::Write(FileWrite {
+            path: path.to_owned(),
+            mode: 0o644,
+            content,
+            secret: !wanted.engine.env.is_empty(),
+        });
+        let mut steps = vec![write];
+        if let Self::DropIn { others, .. } = self {
+            let remove = |path: &String| Step::Remove { path: path.clone() };
+            steps.extend(others.iter().map(remove));
+        }
+        Ok(steps)
+    }
+}
+
+/// The engine's whole configuration.
+struct Configured {
+    json: DaemonJson,
+    command: CommandLine,
+    /// Hosts that are new on the command line.
+    hosts: Vec<String>,
+    /// Other arguments that are new there.
+    arguments: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Configured {
+    fn new(
+        place: &Place,
+        mut json: DaemonJson,
+        contributions: &[Contribution],
+        wanted: &Wanted,
+        service: &ServiceFacts,
+    ) -> Self {
+        let mut command = place.command().clone();
+        let hosts = listen::hosts(
+            &mut command,
+            json.moved_hosts(),
+            service.socket,
+            &wanted.engine,
+        );
+        command.remove(|flag| TLS_FLAGS.contains(&flag.name.as_str()));
+        let mut warnings = checks::plain_hosts(
+            command
+                .flags()
+                .filter(|flag| flag.name == "host")
+                .filter_map(|flag| flag.value.as_deref())
+                .chain(hosts.iter().map(String::as_str)),
+            wanted.engine.port,
+        );
+        // dockerd does not take the same setting from the command line and from the file.
+        for flag in command.remove(|flag| json.is_ours(flag.key())) {
+            match moved(&flag) {
+                Some(contribution) => json.add(&contribution),
+                None => warnings.push(format!(
+                    "{} of {} gives way to the wanted {}",
+                    flag.name,
+                    place.name(),
+                    flag.key()
+                )),
+            }
+        }
+        let arguments = contributions
+            .iter()
+            .filter_map(|contribution| match contribution {
+                Contribution::Argument(word) => Some(word.clone()),
+                _ => None,
+            })
+            .collect();
+        Self {
+            json,
+            command,
+            hosts,
+            arguments,
+            warnings,
+        }
+    }
+
+    /// Settings that dockerd would meet twice.
+    fn conflicts(&self, place: &Place) -> Vec<CheckFailure> {
+        let no_variables = BTreeMap::new();
+        let ours = CommandLine::parse(&self.arguments.join(" "), &no_variables);
+        let twice = |flag: &&Flag| {
+            // dockerd merges runtimes from both.
+            flag.key() != "runtimes" && self.json.owner_keys().any(|key| key == flag.key())
+        };
+        let owners = self.command.flags().filter(twice).map(|flag| {
+            failure(
+                DAEMON_JSON,
+                format!(
+                    "it sets {:?}, and so does --{} in {}: dockerd does not start with both",
+                    flag.key(),
+                    flag.name,
+                    place.name()
+                ),
+                "remove one of them on the host",
+            )
+        });
+        let asked = ours.flags().filter(twice).map(|flag| {
+            failure(
+                &format!("engine option {}", flag.name),
+                format!("{DAEMON_JSON} on the host sets {:?} already", flag.key()),
+                "remove it from the file on the host, or leave the option away",
+            )
+        });
+        owners.chain(asked).collect()
+    }
+
+    /// The words that are new on the command line.
+    fn added(&self) -> Vec<String> {
+        let hosts = self
+            .hosts
+            .iter()
+            .flat_map(|host| ["-H".to_owned(), host.clone()]);
+        hosts.chain(self.arguments.iter().cloned()).collect()
+    }
+
+    fn systemd_command(&self) -> String {
+        let added: Vec<String> = self
+            .added()
+            .iter()
+            .map(|word| escape::argument(word))
+            .collect();
+        format!("{} {}", self.command.text(), added.join(" "))
+    }
+
+    /// The arguments for a trial run.
+    fn trial(&self) -> Vec<String> {
+        let mut arguments = self.command.arguments();
+        arguments.extend(self.added());
+        arguments
+    }
+}
+
+/// What a flag on the command line means in `daemon.json`, where the file can hold several.
+fn moved(flag: &Flag) -> Option<Contribution> {
+    let row = options::by_flag(&flag.name)?;
+    let option = crate::wanted::EngineOption {
+        name: flag.name.clone(),
+        value: flag.value.clone(),
+    };
+    match row.shape {
+        Shape::List | Shape::Map | Shape::Ulimit => options::contribution(&option, None).ok(),
+        _ => None,
+    }
+}
+
+struct Steps<'a> {
+    facts: &'a Facts,
+    engine: &'a EngineFacts,
+    service: &'a ServiceFacts,
+}
+
+impl Steps<'_> {
+    fn all(&self, configured: &Configured, command_files: Vec<Step>, wanted: &Wanted) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut reasons = Vec::new();
+        if self.facts.unfinished.contains(&Unfinished::Changing) {
+            reasons.push("an earlier run was cut off".to_owned());
+        } else if self.facts.unfinished.contains(&Unfinished::Staging) {
+            steps.push(Step::TidyUp);
+        }
+        let unmask = self.service.masked == Masked::Runtime;
+        if unmask {
+            steps.push(Step::Unmask);
+        }
+        let json = self.json(configured);
+        if json
+            .iter()
+            .any(|step| matches!(step, Step::Write(file) if file.path == DAEMON_JSON))
+        {
+            reasons.push("daemon.json changed".to_owned());
+        }
+        steps.extend(json);
+        let tls = self.tls(wanted);
+        if !tls.is_empty() {
+            reasons.push("the certificates changed".to_owned());
+        }
+        steps.extend(tls);
+        let commands: Vec<Step> = command_files
+            .into_iter()
+            .filter(|step| self.changes(step))
+            .collect();
+        let commanded = !commands.is_empty();
+        if commanded {
+            reasons.push("the command line changed".to_owned());
+        }
+        steps.extend(commands);
+        if let Some(name) = &wanted.hostname {
+            steps.extend(hostname::steps(self.facts, name));
+        }
+        if !self.service.active {
+            reasons.push("it is not running".to_owned());
+        }
+        self.finish(steps, reasons, configured, commanded || unmask)
+    }
+
+    /// Adds what puts changed files in force.
+    fn finish(
+        &self,
+        mut steps: Vec<Step>,
+        reasons: Vec<String>,
+        configured: &Configured,
+        units_changed: bool,
+    ) -> Vec<Step> {
+        let validates = self
+            .engine
+            .version
+            .as_ref()
+            .is_some_and(|version| version.at_least(VALIDATES.0, VALIDATES.1));
+        if validates
+            && steps
+                .iter()
+                .any(|step| matches!(step, Step::Write(file) if file.path == DAEMON_JSON))
+        {
+            steps.push(Step::Validate {
+                program: self.engine.path.clone(),
+                arguments: configured.trial(),
+            });
+        }
+        let cut_off = self.facts.unfinished.contains(&Unfinished::Changing);
+        let systemd = self.facts.init == Init::Systemd;
+        if systemd && (units_changed || self.service.stale || cut_off) {
+            steps.push(Step::ReloadUnits);
+        }
+        if !self.service.enabled {
+            steps.push(Step::Enable {
+                service: self.service.name.clone(),
+            });
+        }
+        if !reasons.is_empty() {
+            steps.push(Step::Restart {
+                service: self.service.name.clone(),
+                reasons,
+            });
+        }
+        steps
+    }
+
+    fn json(&self, configured: &Configured) -> Vec<Step> {
+        let note = configured.json.note();
+        let mut steps = Vec::new();
+        if !note.is_empty() {
+            steps.push(Step::Write(FileWrite {
+                path: APPLIED_NOTE.to_owned(),
+                mode: 0o600,
+                content: pretty(note),
+                secret: true,
+            }));
+        } else if self.facts.files.contains_key(APPLIED_NOTE) {
+            steps.push(Step::Remove {
+                path: APPLIED_NOTE.to_owned(),
+            });
+        }
+        steps.push(Step::Write(FileWrite {
+            path: DAEMON_JSON.to_owned(),
+            mode: self
+                .facts
+                .files
+                .get(DAEMON_JSON)
+                .map_or(0o644, |file| file.mode),
+            content: configured.json.text(self.facts.text(DAEMON_JSON)),
+            secret: false,
+        }));
+        steps.retain(|step| self.changes(step));
+        steps
+    }
+
+    fn tls(&self, wanted: &Wanted) -> Vec<Step> {
+        let pem = |path: &str, mode: u32, text: &str, secret: bool| FileWrite {
+            path: path.to_owned(),
+            mode,
+            content: format!("{}\n", text.trim_end()),
+            secret,
+        };
+        let key: &Secret = &wanted.tls.key;
+        [
+            pem(tls_paths::CA, 0o644, &wanted.tls.ca, false),
+            pem(
+                tls_paths::CERTIFICATE,
+                0o644,
+                &wanted.tls.certificate,
+                false,
+            ),
+            pem(tls_paths::KEY, 0o600, key.expose(), true),
+        ]
+        .into_iter()
+        .filter(|file| {
+            self.facts.tls.get(&file.path).is_none_or(|there| {
+                there.mode != file.mode || there.sha256 != sha256(&file.content)
+            })
+        })
+        .map(Step::Write)
+        .collect()
+    }
+
+    fn changes(&self, step: &Step) -> bool {
+        match step {
+            Step::Write(file) => self
+                .facts
+                .files
+                .get(&file.path)
+                .is_none_or(|there| there.content != file.content || there.mode != file.mode),
+            _ => true,
+        }
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,48 @@
+//! How a text is written where systemd reads it.
+
+/// The right side of an `Environment=`, with its quotes.
+pub(super) fn environment(name: &str, value: &str) -> String {
+    format!("\"{name}={}\"", escaped(value))
+}
+
+/// One word of an `ExecStart=`. There, `$` stands for a variable.
+pub(super) fn argument(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("\"{}\"", escaped(word).replace('$', "$$"))
+    }
+}
+
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '%' => text.push_str("%%"),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            '\r' => text.push_str("\\r"),
+            c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_arrives() {
+        assert_eq!(
+            environment("K", "a b \"c\" \\ $d %e 'f'\n\u{1}é"),
+            r#""K=a b \"c\" \\ $d %%e 'f'\n\x01é""#
+        );
+        assert_eq!(argument("--bip=10.0.0.1/16"), "--bip=10.0.0.1/16");
+        assert_eq!(argument("--x=$HOME a%"), "\"--x=$$HOME a%%\"");
+    }
+}

@@ -1,0 +1,224 @@
+//! The templates: everything that is sent to a host as a script or ends up there as a file.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
+
+use crate::env_var::EnvVar;
+use crate::error::ProvisionError;
+use crate::facts::{Init, PackageManager};
+use crate::plan::{self, Plan, Service, Step};
+
+/// How long the service may take to restart, in seconds: containers get time to stop.
+const RESTART_LIMIT: u32 = 120;
+/// How long one command of a package manager may take, in seconds.
+const COMMAND_LIMIT: u32 = 900;
+/// How long another program may hold the package manager's lock, in seconds.
+const LOCK_LIMIT: u32 = 300;
+
+/// The line that ends a file in a script, unless the file has such a line.
+const END_OF_FILE: &str = "RMACHINE_END";
+
+/// Where the scripts keep what they must find again.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub state: String,
+    pub lock: String,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self {
+            state: plan::STATE_DIR.to_owned(),
+            lock: "/run/rmachine.lock".to_owned(),
+        }
+    }
+}
+
+/// The script that applies a plan of the stage `Configure`.
+pub(crate) fn apply(plan: &Plan, ground: &Ground) -> Result<String, ProvisionError> {
+    let mut paths = Vec::new();
+    let mut files: Vec<Value> = Vec::new();
+    let mut removed = Vec::new();
+    let mut hostname = None;
+    let mut validate = None;
+    let (mut unmask, mut reload, mut enable, mut restart) = (false, false, false, false);
+    for step in &plan.steps {
+        match step {
+            Step::Write(file) => {
+                paths.push(file.path.clone());
+                files.push(context! {
+                    path => file.path.clone(),
+                    mode => format!("{:o}", file.mode),
+                    content => file.content.clone(),
+                    end => end_of(&file.content),
+                });
+            }
+            Step::Remove { path } => {
+                paths.push(path.clone());
+                removed.push(path.clone());
+            }
+            Step::SetHostname { name } => hostname = Some(name.clone()),
+            Step::Validate { program, arguments } => {
+                validate = Some(context! {
+                    program => program.clone(), arguments => arguments.clone(),
+                });
+            }
+            Step::Unmask => unmask = true,
+            Step::ReloadUnits => reload = true,
+            Step::Enable { .. } => enable = true,
+            Step::Restart { .. } => restart = true,
+            Step::TidyUp | Step::InstallPackages { .. } | Step::RunInstallScript { .. } => {}
+        }
+    }
+    render(
+        "apply.sh",
+        context! {
+            paths, files, removed, hostname, validate, unmask, reload, enable, restart,
+            port => format!("{:04X}", plan.port),
+            daemon_json => plan::DAEMON_JSON,
+            ..common(&plan.service, ground)
+        },
+    )
+}
+
+/// The script that applies a plan of the stage `Install`.
+pub(crate) fn install(plan: &Plan, ground: &Ground) -> Result<String, ProvisionError> {
+    let mut manager = None;
+    let mut packages = None;
+    let mut url = String::new();
+    let mut fetches_with_package = false;
+    for step in &plan.steps {
+        match step {
+            Step::InstallPackages {
+                manager: with,
+                needed,
+                welcome,
+                before,
+            } => {
+                manager = Some(*with);
+                packages = Some(context! {
+                    needed => needed.clone(),
+                    welcome => welcome.clone(),
+                    before => before.clone(),
+                });
+            }
+            Step::RunInstallScript {
+                url: from,
+                fetcher_from,
+            } => {
+                url.clone_from(from);
+                manager = *fetcher_from;
+                fetches_with_package = fetcher_from.is_some();
+            }
+            _ => {}
+        }
+    }
+    render(
+        "install.sh",
+        context! {
+            packages, url, fetches_with_package,
+            manager => manager.as_ref().map(PackageManager::to_string).unwrap_or_default(),
+            command_limit => COMMAND_LIMIT,
+            lock_limit => LOCK_LIMIT,
+            ..common(&plan.service, ground)
+        },
+    )
+}
+
+/// The script that puts back what was there before.
+pub(crate) fn restore(service: &Service, ground: &Ground) -> Result<String, ProvisionError> {
+    render("restore.sh", common(service, ground))
+}
+
+/// The systemd drop-in.
+pub(crate) fn drop_in(command: &str, env: &[String]) -> Result<String, ProvisionError> {
+    render("10-machine.conf", context! { command, env => env.to_vec() })
+}
+
+/// The part of a shell file that is ours. `kept` takes the place of the owner's options where some
+/// of them had to go.
+pub(crate) fn shell_block(
+    kept: Option<&str>,
+    added: &str,
+    env: &[EnvVar],
+) -> Result<String, ProvisionError> {
+    let env: Vec<Value> = env
+        .iter()
+        .map(|variable| context! { name => variable.name().to_owned(), value => variable.value().to_owned() })
+        .collect();
+    render(
+        "docker-opts.sh",
+        context! { kept => kept.map(str::to_owned), added => added.to_owned(), env },
+    )
+}
+
+fn common(service: &Service, ground: &Ground) -> Value {
+    let init = match service.init {
+        Init::Systemd => "systemd",
+        Init::Openrc => "openrc",
+        Init::Sysvinit | Init::None => "sysvinit",
+    };
+    context! {
+        init,
+        service => service.name.clone(),
+        state => ground.state.clone(),
+        lock => ground.lock.clone(),
+        restart_limit => RESTART_LIMIT,
+    }
+}
+
+fn end_of(content: &str) -> String {
+    let mut end = END_OF_FILE.to_owned();
+    while content.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    end
+}
+
+fn render(name: &'static str, values: Value) -> Result<String, ProvisionError> {
+    let rendered = || environment()?.get_template(name)?.render(values);
+    rendered().map_err(|source| ProvisionError::Template {
+        name,
+        source: Box::new(source),
+    })
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder()
+        .keep_trailing_newline(true)
+        .build()?;
+    environment.set_syntax(syntax);
+    // An error must not show the values: there are keys among them.
+    environment.set_debug(false);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_filter("sh", |text: &str| {
+        shlex::try_quote(text)
+            .map(|quoted| quoted.into_owned())
+            .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+    });
+    for (name, source) in [
+        ("lib.sh", include_str!("../../../templates/lib.sh.j2")),
+        ("apply.sh", include_str!("../../../templates/apply.sh.j2")),
+        (
+            "install.sh",
+            include_str!("../../../templates/install.sh.j2"),
+        ),
+        (
+            "restore.sh",
+            include_str!("../../../templates/restore.sh.j2"),
+        ),
+        (
+            "10-machine.conf",
+            include_str!("../../../templates/10-machine.conf.j2"),
+        ),
+        (
+            "docker-opts.sh",
+            include_str!("../../../templates/docker-opts.sh.j2"),
+        ),
+    ] {
+        environment.add_template(name, source)?;
+    }
+    Ok(environment)
+}
