@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use crate::StoreError;
@@ -41,10 +41,9 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Gives a directory another name, durably. Both names are in one parent.
-pub(crate) fn rename_dir(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to)
-        .and_then(|()| sync_parent(to))
-        .map_err(StoreError::io("rename the directory to", to))
+pub(crate) fn rename_dir(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_parent(to)
 }
 
 /// Removes a directory with all it holds; one that is gone is no error.
@@ -91,24 +90,24 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), StoreError> {
 }
 
 #[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> std::io::Result<()> {
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
     file.set_permissions(permissions)
 }
 
 #[cfg(not(unix))]
-fn set_mode(_file: &File, _mode: u32) -> std::io::Result<()> {
+fn set_mode(_file: &File, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
 /// A new name lasts only when its directory is on disk.
 #[cfg(unix)]
-fn sync_parent(path: &Path) -> std::io::Result<()> {
+fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent()
         .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 #[cfg(not(unix))]
-fn sync_parent(_path: &Path) -> std::io::Result<()> {
+fn sync_parent(_path: &Path) -> io::Result<()> {
     Ok(())
 }

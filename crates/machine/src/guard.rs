@@ -81,7 +81,7 @@ impl MachineGuard {
     /// # Errors
     /// As [`MachineGuard::update`].
     pub fn begin(&self, phase: Phase) -> Result<(), StoreError> {
-        self.update(|record| record.own.journal.begin(phase, OffsetDateTime::now_utc()))
+        self.update(|record| record.own.journal.begin(phase, now()))
     }
 
     /// Notes that a phase is done.
@@ -89,7 +89,7 @@ impl MachineGuard {
     /// # Errors
     /// As [`MachineGuard::update`].
     pub fn done(&self, phase: Phase) -> Result<(), StoreError> {
-        self.update(|record| record.own.journal.done(phase, OffsetDateTime::now_utc()))
+        self.update(|record| record.own.journal.done(phase, now()))
     }
 
     /// Notes that work on a phase ended with an error; the message holds no secret.
@@ -99,10 +99,7 @@ impl MachineGuard {
     pub fn failed(&self, phase: Phase, message: impl Into<String>) -> Result<(), StoreError> {
         let message = message.into();
         self.update(|record| {
-            record
-                .own
-                .journal
-                .failed(phase, message, OffsetDateTime::now_utc());
+            record.own.journal.failed(phase, message, now());
         })
     }
 
@@ -124,6 +121,20 @@ impl MachineGuard {
             atomic::write_private(&path, content)
         } else {
             atomic::write_public(&path, content)
+        }
+    }
+
+    /// Removes one of the machine's files, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_file(&self, file: MachineFile) -> Result<(), StoreError> {
+        let path = self.store.layout().machine_file(self.name(), file);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", path)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -169,4 +180,9 @@ fn unrecorded(operation: Operation, error: StoreError) -> DriverError {
         hint: None,
         source: Some(Box::new(error)),
     }
+}
+
+/// Milliseconds tell phases apart; more only makes the record harder to read.
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc().truncate_to_millisecond()
 }

@@ -93,8 +93,8 @@ pub struct Failure {
 
 /// How far a machine has come, and where work on it goes on.
 ///
-/// The phases that are done are the first ones, without a gap: a phase that begins anew takes
-/// those after it along. A phase that was begun and is not done was cut off.
+/// A phase that begins anew takes those after it along. A phase that was begun and is neither done
+/// nor failed is at work, or was cut off.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Journal {
     done: Vec<PhaseTime>,
@@ -142,9 +142,10 @@ impl Journal {
         self.done.iter().any(|done| done.phase == phase)
     }
 
-    /// The last phase that is done.
+    /// The last phase before [`Journal::next`].
     pub fn reached(&self) -> Option<Phase> {
-        self.done.last().map(|done| done.phase)
+        let mut phases = Phase::ALL.into_iter();
+        phases.rfind(|phase| self.next().is_none_or(|next| *phase < next))
     }
 
     /// The phases that are done, in order.
@@ -218,5 +219,126 @@ mod timestamp {
         Option::<String>::deserialize(deserializer)?
             .map(|text| OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom))
             .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Phase::{Checked, Created, Provisioned, Reachable, Ready};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
+
+    #[derive(Clone, Copy)]
+    enum Event {
+        Begin(Phase),
+        Done(Phase),
+        Failed(Phase),
+    }
+    use Event::{Begin, Done, Failed};
+
+    fn after(events: &[Event]) -> Journal {
+        let mut journal = Journal::default();
+        for event in events {
+            match *event {
+                Begin(phase) => journal.begin(phase, NOW),
+                Done(phase) => journal.done(phase, NOW),
+                Failed(phase) => journal.failed(phase, "why", NOW),
+            }
+        }
+        journal
+    }
+
+    #[test]
+    fn work_goes_on_at_the_first_phase_that_is_not_done() {
+        let all = Phase::ALL.map(Done);
+        let anew = |events: &[Event]| [&all, events].concat();
+        // What happened, then what is next, begun and failed.
+        type Row<'a> = (&'a [Event], Option<Phase>, Option<Phase>, Option<Phase>);
+        let table: [Row<'_>; 12] = [
+            (&[], Some(Checked), None, None),
+            (&[Begin(Checked)], Some(Checked), Some(Checked), None),
+            (&[Begin(Checked), Done(Checked)], Some(Created), None, None),
+            (
+                &[Done(Checked), Begin(Created)],
+                Some(Created),
+                Some(Created),
+                None,
+            ),
+            (
+                &[Done(Checked), Begin(Created), Failed(Created)],
+                Some(Created),
+                None,
+                Some(Created),
+            ),
+            (
+                &[Done(Checked), Failed(Created), Begin(Created)],
+                Some(Created),
+                Some(Created),
+                Some(Created),
+            ),
+            (
+                &[Done(Checked), Failed(Created), Done(Created)],
+                Some(Reachable),
+                None,
+                None,
+            ),
+            (&[Done(Created)], Some(Checked), None, None),
+            (&all, None, None, None),
+            (
+                &anew(&[Begin(Provisioned)]),
+                Some(Provisioned),
+                Some(Provisioned),
+                None,
+            ),
+            (
+                &anew(&[Begin(Provisioned), Done(Provisioned)]),
+                Some(Ready),
+                None,
+                None,
+            ),
+            (&anew(&[Failed(Ready)]), Some(Ready), None, Some(Ready)),
+        ];
+        for (row, (events, next, begun, failed)) in table.into_iter().enumerate() {
+            let journal = after(events);
+            assert_eq!(journal.next(), next, "row {row}");
+            assert_eq!(journal.is_ready(), next.is_none(), "row {row}");
+            assert_eq!(journal.begun().map(|begun| begun.phase), begun, "row {row}");
+            assert_eq!(
+                journal.last_error().map(|error| error.phase),
+                failed,
+                "row {row}"
+            );
+        }
+    }
+
+    #[test]
+    fn reached_is_the_last_phase_without_a_gap_before_it() {
+        for (events, expected) in [
+            (&[][..], None),
+            (&[Done(Checked), Done(Created)], Some(Created)),
+            (&[Done(Checked), Done(Reachable)], Some(Checked)),
+        ] {
+            assert_eq!(after(events).reached(), expected);
+        }
+    }
+
+    #[test]
+    fn a_machine_made_elsewhere_is_ready_and_can_be_worked_on() {
+        let mut journal = Journal::made_elsewhere();
+        assert!(journal.is_ready());
+        journal.begin(Provisioned, NOW);
+        assert_eq!(journal.next(), Some(Provisioned));
+        assert_eq!(journal.reached(), Some(Reachable));
+    }
+
+    #[test]
+    fn phases_are_read_in_any_case() {
+        for phase in Phase::ALL {
+            assert_eq!(phase.as_str().to_lowercase().parse(), Ok(phase));
+        }
+        assert!("Started".parse::<Phase>().is_err());
     }
 }

@@ -215,7 +215,7 @@ impl Store {
         atomic::remove_dir(&discarded)?;
         if dir.exists() {
             // In one stroke: a machine is there with its record, or not at all.
-            atomic::rename_dir(&dir, &discarded)?;
+            atomic::rename_dir(&dir, &discarded).map_err(StoreError::io("remove", &dir))?;
         }
         atomic::remove_dir(&discarded)
     }
@@ -250,7 +250,14 @@ impl Store {
         atomic::remove_dir(&unfinished)?;
         atomic::make_private_dir(&unfinished)?;
         atomic::write_private(&self.layout.unfinished_record(name), &text(record)?)?;
-        atomic::rename_dir(&unfinished, &self.layout.machine_dir(name))
+        let dir = self.layout.machine_dir(name);
+        atomic::rename_dir(&unfinished, &dir).map_err(|error| match error.kind() {
+            // docker-machine knows no lock and may have been faster.
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {
+                StoreError::Exists { name: name.clone() }
+            }
+            _ => StoreError::io("make", dir)(error),
+        })
     }
 
     fn read_record(&self, name: &MachineName, path: &Path) -> Result<Vec<u8>, StoreError> {

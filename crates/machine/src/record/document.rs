@@ -1,3 +1,5 @@
+use std::fmt;
+
 use rmachine_driver::{DriverConfig, MachineName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +18,7 @@ type Object = Map<String, Value>;
 /// The fields are views of the JSON that was read. When it is written, only what was changed
 /// differs: fields that nobody here knows stay, and so does the difference between `null` and an
 /// empty list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     name: MachineName,
     driver_name: String,
@@ -99,7 +101,7 @@ impl Record {
         if version > Self::VERSION {
             return Err(Unreadable::FromTheFuture(version));
         }
-        migrate::to_current(&mut json, version).map_err(Unreadable::Corrupt)?;
+        migrate::to_current(&mut json, name, version).map_err(Unreadable::Corrupt)?;
         reroot::reroot(&mut json, layout.root(), name);
         let views = Views::read(layout, name, &json).map_err(Unreadable::Corrupt)?;
         Ok(Self {
@@ -140,6 +142,17 @@ impl Record {
             lay_over(&mut json, OUR_KEY, &OwnJson::from(&self.own))?;
         }
         Ok(Value::Object(json))
+    }
+}
+
+/// Drivers keep access keys and tokens in their settings, so only the rest is shown.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("name", &self.name)
+            .field("driver_name", &self.driver_name)
+            .field("own", &self.own)
+            .finish_non_exhaustive()
     }
 }
 
@@ -186,7 +199,7 @@ fn object<'a>(parent: &'a Object, key: &str, path: &str) -> Result<Option<&'a Ob
     match parent.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),
-        Some(other) => Err(format!("{path}: {other} is not an object")),
+        Some(_) => Err(format!("{path}: not an object")),
     }
 }
 
@@ -250,4 +263,159 @@ fn is_zero(value: &Value) -> bool {
 
 fn default_host_options() -> Value {
     json!({ "Driver": "", "Memory": 0, "Disk": 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KNOWN: [&str; 7] = [
+        "ConfigVersion",
+        "Driver",
+        "DriverName",
+        "HostOptions",
+        "Name",
+        "Rmachine",
+        "StorePath",
+    ];
+
+    fn layout() -> Layout {
+        Layout::new(PathBuf::from("/store"))
+    }
+
+    fn name() -> MachineName {
+        "n1".parse().unwrap()
+    }
+
+    /// Any JSON, a few levels deep.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".*", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn unknown_fields() -> impl Strategy<Value = Object> {
+        prop::collection::btree_map("[A-Za-z]{1,8}", any_value(), 0..4)
+            .prop_map(|map| map.into_iter().collect())
+    }
+
+    /// The record of this machine with more fields in each of its sections.
+    fn record_with(
+        top: Object,
+        driver: Object,
+        options: Object,
+        engine: Object,
+        own: Object,
+    ) -> Value {
+        let mut json = json!({
+            "ConfigVersion": 3,
+            "Driver": driver,
+            "DriverName": "plugin",
+            "HostOptions": {
+                "EngineOptions": { "Labels": null, "Env": ["a=b"] },
+                "SwarmOptions": null,
+                "AuthOptions": { "StorePath": "/store/machines/n1" },
+            },
+            "Name": "n1",
+            "Rmachine": { "Phases": [{ "Phase": "Checked", "At": "2026-01-02T03:04:05.678Z" }] },
+        });
+        let mut extend = |path: &str, fields: Object| {
+            let section = json
+                .pointer_mut(path)
+                .and_then(Value::as_object_mut)
+                .unwrap();
+            for (key, value) in fields {
+                section.entry(key).or_insert(value);
+            }
+        };
+        extend("", top);
+        extend("/HostOptions", options);
+        extend("/HostOptions/EngineOptions", engine);
+        extend("/Rmachine", own);
+        json
+    }
+
+    fn read(json: &Value) -> Record {
+        let text = serde_json::to_vec(json).unwrap();
+        Record::parse(&layout(), &name(), &text).unwrap()
+    }
+
+    /// Whether every field of one object is in the other, deeply, in the same order.
+    fn assert_survives(before: &Value, after: &Value, path: &str) -> Result<(), TestCaseError> {
+        let (Value::Object(before), Value::Object(after)) = (before, after) else {
+            prop_assert_eq!(before, after, "{}", path);
+            return Ok(());
+        };
+        let kept: Vec<&String> = after
+            .keys()
+            .filter(|key| before.contains_key(*key))
+            .collect();
+        prop_assert_eq!(before.keys().collect::<Vec<_>>(), kept, "{}", path);
+        for (key, value) in before {
+            if !(path.ends_with("HostOptions") && key == "SwarmOptions") {
+                assert_survives(value, &after[key], &format!("{path}/{key}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn unknown_fields_survive(
+            top in unknown_fields(),
+            driver in unknown_fields(),
+            options in unknown_fields(),
+            engine in unknown_fields(),
+            own in unknown_fields(),
+        ) {
+            let known = |key: &String| KNOWN.contains(&key.as_str());
+            prop_assume!(!top.keys().any(known));
+            let json = record_with(top, driver, options, engine, own);
+            let record = read(&json);
+            assert_survives(&json, &record.to_json().unwrap(), "")?;
+        }
+
+        #[test]
+        fn what_was_set_is_read_again(
+            labels in prop::collection::vec(".*", 0..3),
+            message in ".*",
+            url in ".*",
+        ) {
+            let certificates = CertificatePaths::new(&layout(), &CertificateOverrides::default());
+            let driver = Object::from_iter([("URL".to_owned(), url.into())]);
+            let mut record = Record::new(&layout(), &certificates, name(), "none", driver);
+            record.engine.labels = labels;
+            record.own.journal.failed(crate::Phase::Created, message, time::OffsetDateTime::UNIX_EPOCH);
+            let read = read(&record.to_json().unwrap());
+            prop_assert_eq!(&read.engine, &record.engine);
+            prop_assert_eq!(&read.swarm, &record.swarm);
+            prop_assert_eq!(&read.auth, &record.auth);
+            prop_assert_eq!(&read.own, &record.own);
+            prop_assert_eq!(&read.driver, &record.driver);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".*", json in any_value()) {
+            let json = json.to_string();
+            for text in [text.as_bytes(), json.as_bytes()] {
+                Record::parse(&layout(), &name(), text).ok();
+            }
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Records of docker-machine before 0.5, brought to version 3 in memory.
 
-use std::path::{Path, PathBuf};
-
+use rmachine_driver::MachineName;
 use serde_json::{Map, Value, json};
+
+use super::reroot::store_root;
 
 type Object = Map<String, Value>;
 
@@ -28,15 +29,19 @@ const FLAT_SWARM: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// What is wrong with the record, and where.
-pub(super) fn to_current(record: &mut Object, version: u64) -> Result<(), String> {
+pub(super) fn to_current(
+    record: &mut Object,
+    name: &MachineName,
+    version: u64,
+) -> Result<(), String> {
     if version < 1 {
         nest_options(record)?;
     }
     if version < 2 {
-        complete_auth_options(record)?;
+        complete_auth_options(record, name)?;
     }
     if version < 3 {
-        give_driver_the_store(record)?;
+        give_driver_the_store(record, name)?;
     }
     Ok(())
 }
@@ -65,34 +70,29 @@ fn nest_options(record: &mut Object) -> Result<(), String> {
 }
 
 /// 1 → 2: the CA's key is called so, and the directory of certificates is named.
-fn complete_auth_options(record: &mut Object) -> Result<(), String> {
+fn complete_auth_options(record: &mut Object, name: &MachineName) -> Result<(), String> {
     let top = record.shift_remove("StorePath");
     let auth = section(section(record, "HostOptions")?, "AuthOptions")?;
     if let Some(key) = auth.shift_remove("PrivateKeyPath") {
         auth.insert("CaPrivateKeyPath".to_owned(), key);
     }
-    if let (None | Some(Value::Null), Some(top)) = (auth.get("StorePath"), top) {
+    let named = auth.get("StorePath").and_then(Value::as_str);
+    if let (None | Some(""), Some(top)) = (named, top) {
         auth.insert("StorePath".to_owned(), top);
     }
-    if let Some(root) = store_root(auth) {
+    if let Some(root) = store_root(record, name) {
+        let auth = section(section(record, "HostOptions")?, "AuthOptions")?;
         auth.insert("CertDir".to_owned(), json!(root.join("certs")));
     }
     Ok(())
 }
 
 /// 2 → 3: the driver's settings name the store.
-fn give_driver_the_store(record: &mut Object) -> Result<(), String> {
-    let root = store_root(section(section(record, "HostOptions")?, "AuthOptions")?);
-    if let Some(root) = root {
+fn give_driver_the_store(record: &mut Object, name: &MachineName) -> Result<(), String> {
+    if let Some(root) = store_root(record, name) {
         section(record, "Driver")?.insert("StorePath".to_owned(), json!(root));
     }
     Ok(())
-}
-
-/// The store is two levels above the machine's directory.
-fn store_root(auth: &Object) -> Option<PathBuf> {
-    let machine_dir = Path::new(auth.get("StorePath")?.as_str()?);
-    machine_dir.parent()?.parent().map(Path::to_owned)
 }
 
 /// The object under a key, made if it is absent.
@@ -110,4 +110,93 @@ fn section<'a>(parent: &'a mut Object, key: &str) -> Result<&'a mut Object, Stri
 fn merge(parent: &mut Object, key: &str, fields: Object) -> Result<(), String> {
     section(parent, key)?.extend(fields);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn migrated(record: Value, version: u64) -> Value {
+        let Value::Object(mut record) = record else {
+            panic!("not an object");
+        };
+        to_current(&mut record, &"n1".parse().unwrap(), version).unwrap();
+        Value::Object(record)
+    }
+
+    #[test]
+    fn version_0_was_flat() {
+        let old = json!({
+            "DriverName": "virtualbox",
+            "Driver": { "Memory": 1024 },
+            "CaCertPath": "/s/certs/ca.pem",
+            "PrivateKeyPath": "/s/certs/ca-key.pem",
+            "ServerCertPath": "/s/machines/n1/server.pem",
+            "StorePath": "/s/machines/n1",
+            "SwarmMaster": true,
+            "SwarmHost": "tcp://0.0.0.0:3376",
+            "SwarmDiscovery": "token://t"
+        });
+        let new = json!({
+            "DriverName": "virtualbox",
+            "Driver": { "Memory": 1024, "StorePath": "/s" },
+            "HostOptions": {
+                "AuthOptions": {
+                    "StorePath": "/s/machines/n1",
+                    "CaCertPath": "/s/certs/ca.pem",
+                    "CaPrivateKeyPath": "/s/certs/ca-key.pem",
+                    "ServerCertPath": "/s/machines/n1/server.pem",
+                    "CertDir": "/s/certs"
+                },
+                "SwarmOptions": {
+                    "Master": true, "Host": "tcp://0.0.0.0:3376", "Discovery": "token://t"
+                },
+                "EngineOptions": { "InstallURL": "https://get.docker.com" }
+            }
+        });
+        assert_eq!(migrated(old, 0), new);
+    }
+
+    #[test]
+    fn version_1_had_the_store_at_the_top() {
+        let old = json!({
+            "ConfigVersion": 1,
+            "Driver": { "CPU": 2 },
+            "StorePath": "/s/machines/n1",
+            "HostOptions": {
+                "EngineOptions": { "Labels": ["a=b"] },
+                "AuthOptions": { "StorePath": "", "PrivateKeyPath": "/k/ca-key.pem" }
+            }
+        });
+        let new = json!({
+            "ConfigVersion": 1,
+            "Driver": { "CPU": 2, "StorePath": "/s" },
+            "HostOptions": {
+                "EngineOptions": { "Labels": ["a=b"] },
+                "AuthOptions": {
+                    "StorePath": "/s/machines/n1",
+                    "CaPrivateKeyPath": "/k/ca-key.pem",
+                    "CertDir": "/s/certs"
+                }
+            }
+        });
+        assert_eq!(migrated(old, 1), new);
+    }
+
+    #[test]
+    fn version_2_had_no_store_in_the_driver() {
+        for store_path in ["/s/machines/n1", "/s"] {
+            let auth = json!({ "AuthOptions": { "StorePath": store_path } });
+            let old = json!({ "Driver": { "CPU": 2 }, "HostOptions": auth.clone() });
+            let new = json!({ "Driver": { "CPU": 2, "StorePath": "/s" }, "HostOptions": auth });
+            assert_eq!(migrated(old, 2), new);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_named() {
+        let mut record = Object::from_iter([("HostOptions".to_owned(), json!([]))]);
+        let error = to_current(&mut record, &"n1".parse().unwrap(), 0).unwrap_err();
+        assert_eq!(error, "HostOptions: not an object");
+    }
 }

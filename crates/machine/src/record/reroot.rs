@@ -3,45 +3,50 @@ use std::path::{Path, PathBuf};
 use rmachine_driver::MachineName;
 use serde_json::{Map, Value};
 
+type Object = Map<String, Value>;
+
 /// Makes a record's paths those of the store as it lies now.
 ///
 /// docker-machine needs absolute paths, so a store that was moved, copied or mounted elsewhere has
 /// records with paths of the old place. What lay inside the old store is taken to lie at the same
 /// place inside this one; paths outside it stay.
-pub(super) fn reroot(json: &mut Map<String, Value>, root: &Path, name: &MachineName) {
-    let Some(old) = old_root(json, name) else {
+pub(super) fn reroot(json: &mut Object, root: &Path, name: &MachineName) {
+    let Some(old) = store_root(json, name).filter(|old| old != root) else {
         return;
     };
-    if old == root {
-        return;
+    if let Some(driver) = json.get_mut("Driver") {
+        reroot_value(driver, &old, root);
     }
-    for pointer in ["/Driver", "/HostOptions/AuthOptions"] {
-        let (first, rest) = pointer[1..].split_once('/').unwrap_or((&pointer[1..], ""));
-        let section = match json.get_mut(first) {
-            Some(section) if rest.is_empty() => Some(section),
-            Some(section) => section.get_mut(rest),
-            None => None,
-        };
-        if let Some(section) = section {
-            reroot_value(section, &old, root);
-        }
+    let options = json.get_mut("HostOptions");
+    if let Some(auth) = options.and_then(|options| options.get_mut("AuthOptions")) {
+        reroot_value(auth, &old, root);
     }
 }
 
-/// Where the store lay when the record was written: its machine's directory is known by name.
-fn old_root(json: &Map<String, Value>, name: &MachineName) -> Option<PathBuf> {
-    let text = |section: &Value| section.get("StorePath")?.as_str().map(PathBuf::from);
-    let machine_dir = json
+/// Where the store lay when the record was written.
+///
+/// The certificates' `StorePath` is the machine's own directory; in records that docker-machine
+/// migrated it is the store, as the driver's is.
+pub(super) fn store_root(json: &Object, name: &MachineName) -> Option<PathBuf> {
+    let auth = json
         .get("HostOptions")
-        .and_then(|options| text(options.get("AuthOptions")?));
-    let from_machine_dir = machine_dir.and_then(|dir| {
-        let machines = dir.parent()?;
-        let named = dir.file_name()? == name.as_str() && machines.file_name()? == "machines";
-        named.then(|| machines.parent().map(Path::to_owned))?
-    });
-    from_machine_dir
-        .or_else(|| text(json.get("Driver")?))
-        .filter(|root| root.is_absolute() && root.parent().is_some())
+        .and_then(|options| options.get("AuthOptions"));
+    let path = |section: Option<&Value>| {
+        let text = section?.get("StorePath")?.as_str()?;
+        Some(PathBuf::from(text)).filter(|path| path.is_absolute())
+    };
+    let root = match path(auth) {
+        Some(dir) => above_machine_dir(&dir, name).or(Some(dir)),
+        None => path(json.get("Driver")),
+    };
+    // A store at the root of the file system would claim every path.
+    root.filter(|root| root.parent().is_some())
+}
+
+fn above_machine_dir(dir: &Path, name: &MachineName) -> Option<PathBuf> {
+    let machines = dir.parent()?;
+    let is_machine_dir = dir.file_name()? == name.as_str() && machines.file_name()? == "machines";
+    is_machine_dir.then(|| machines.parent().map(Path::to_owned))?
 }
 
 fn reroot_value(value: &mut Value, old: &Path, new: &Path) {
@@ -62,5 +67,82 @@ fn reroot_value(value: &mut Value, old: &Path, new: &Path) {
         Value::Array(list) => list.iter_mut().for_each(|v| reroot_value(v, old, new)),
         Value::Object(object) => object.values_mut().for_each(|v| reroot_value(v, old, new)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn moved(json: Value) -> Value {
+        let Value::Object(mut record) = json else {
+            panic!("not an object");
+        };
+        reroot(&mut record, Path::new("/new"), &"n1".parse().unwrap());
+        Value::Object(record)
+    }
+
+    #[test]
+    fn what_lay_in_the_old_store_lies_in_the_new_one() {
+        let record = json!({
+            "Driver": {
+                "StorePath": "/old/store",
+                "SSHKeyPath": "/old/store/machines/n1/id_rsa",
+                "Disks": ["/old/store/machines/n1/disk.vmdk", "/elsewhere/disk.vmdk"],
+                "SSHKey": "/old/store-of-keys/id_rsa",
+                "CPU": 1
+            },
+            "HostOptions": { "AuthOptions": {
+                "CaCertPath": "/old/store/certs/ca.pem",
+                "ClientKeyPath": "/etc/pki/key.pem",
+                "ServerCertRemotePath": "/etc/docker/server.pem",
+                "StorePath": "/old/store/machines/n1"
+            }},
+            "Other": "/old/store/certs"
+        });
+        let expected = json!({
+            "Driver": {
+                "StorePath": "/new",
+                "SSHKeyPath": "/new/machines/n1/id_rsa",
+                "Disks": ["/new/machines/n1/disk.vmdk", "/elsewhere/disk.vmdk"],
+                "SSHKey": "/old/store-of-keys/id_rsa",
+                "CPU": 1
+            },
+            "HostOptions": { "AuthOptions": {
+                "CaCertPath": "/new/certs/ca.pem",
+                "ClientKeyPath": "/etc/pki/key.pem",
+                "ServerCertRemotePath": "/etc/docker/server.pem",
+                "StorePath": "/new/machines/n1"
+            }},
+            "Other": "/old/store/certs"
+        });
+        assert_eq!(moved(record), expected);
+    }
+
+    #[test]
+    fn the_old_store_is_found_in_whatever_names_it() {
+        let auth = |path: &str| json!({ "HostOptions": { "AuthOptions": { "StorePath": path } } });
+        let driver = |path: &str| json!({ "Driver": { "StorePath": path } });
+        for (record, expected) in [
+            (auth("/s/machines/n1"), Some("/s")),
+            (auth("/s/machines/n1/"), Some("/s")),
+            (auth("/machines/store"), Some("/machines/store")),
+            (auth("/s"), Some("/s")),
+            (driver("/s"), Some("/s")),
+            (auth("/machines/n1"), None),
+            (driver("/"), None),
+            (driver("relative"), None),
+            (driver(""), None),
+            (json!({}), None),
+            (json!({ "Driver": 1, "HostOptions": [] }), None),
+        ] {
+            let Value::Object(object) = &record else {
+                panic!("not an object");
+            };
+            let found = store_root(object, &"n1".parse().unwrap());
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{record}");
+        }
     }
 }
