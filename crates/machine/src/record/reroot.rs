@@ -25,28 +25,30 @@ pub(super) fn reroot(json: &mut Object, root: &Path, name: &MachineName) {
 
 /// Where the store lay when the record was written.
 ///
-/// The certificates' `StorePath` is the machine's own directory; in records that docker-machine
-/// migrated it is the store, as the driver's is.
+/// The certificates' `StorePath` is the machine's own directory. In records that docker-machine
+/// migrated it is the store, and where a person renamed the directory it has another name; the
+/// driver's `StorePath`, which is the store, then tells.
 pub(super) fn store_root(json: &Object, name: &MachineName) -> Option<PathBuf> {
-    let auth = json
-        .get("HostOptions")
-        .and_then(|options| options.get("AuthOptions"));
     let path = |section: Option<&Value>| {
         let text = section?.get("StorePath")?.as_str()?;
         Some(PathBuf::from(text)).filter(|path| path.is_absolute())
     };
-    let root = match path(auth) {
-        Some(dir) => above_machine_dir(&dir, name).or(Some(dir)),
-        None => path(json.get("Driver")),
+    let options = json.get("HostOptions");
+    let in_auth = path(options.and_then(|options| options.get("AuthOptions")));
+    let in_driver = path(json.get("Driver"));
+    let is_own = |dir: &PathBuf| dir.file_name().is_some_and(|last| last == name.as_str());
+    let root = match (in_auth, in_driver) {
+        (Some(dir), None) => above_machine_dir(&dir).or(Some(dir)),
+        (Some(dir), Some(root)) if is_own(&dir) => above_machine_dir(&dir).or(Some(root)),
+        (_, root) => root,
     };
     // A store at the root of the file system would claim every path.
     root.filter(|root| root.parent().is_some())
 }
 
-fn above_machine_dir(dir: &Path, name: &MachineName) -> Option<PathBuf> {
+fn above_machine_dir(dir: &Path) -> Option<PathBuf> {
     let machines = dir.parent()?;
-    let is_machine_dir = dir.file_name()? == name.as_str() && machines.file_name()? == "machines";
-    is_machine_dir.then(|| machines.parent().map(Path::to_owned))?
+    (machines.file_name()? == "machines").then(|| machines.parent().map(Path::to_owned))?
 }
 
 fn reroot_value(value: &mut Value, old: &Path, new: &Path) {
@@ -125,12 +127,25 @@ mod tests {
     fn the_old_store_is_found_in_whatever_names_it() {
         let auth = |path: &str| json!({ "HostOptions": { "AuthOptions": { "StorePath": path } } });
         let driver = |path: &str| json!({ "Driver": { "StorePath": path } });
+        let both = |dir: &str, root: &str| {
+            json!({
+                "Driver": { "StorePath": root },
+                "HostOptions": { "AuthOptions": { "StorePath": dir } }
+            })
+        };
         for (record, expected) in [
             (auth("/s/machines/n1"), Some("/s")),
             (auth("/s/machines/n1/"), Some("/s")),
-            (auth("/machines/store"), Some("/machines/store")),
             (auth("/s"), Some("/s")),
             (driver("/s"), Some("/s")),
+            (both("/s/machines/n1", "/s"), Some("/s")),
+            (both("/s/machines/n1", "elsewhere"), Some("/s")),
+            (both("/s", "/s"), Some("/s")),
+            (
+                both("/machines/store", "/machines/store"),
+                Some("/machines/store"),
+            ),
+            (both("/s/machines/renamed", "/s"), Some("/s")),
             (auth("/machines/n1"), None),
             (driver("/"), None),
             (driver("relative"), None),
