@@ -1,10 +1,21 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmachine_driver::{Secrets, SshEndpoint};
 
+use crate::identity::inspect_identity;
+use crate::native::Worker;
+use crate::program::find;
+use crate::session::{Login, Session};
+use crate::system::Master;
 use crate::{Ssh, SshError};
+
+/// Between two attempts to reach a host that is booting.
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
+
+/// What the last attempt gets, however little time is left.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Which program speaks SSH.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,8 +91,29 @@ pub async fn connect<'a>(
     options: &ConnectOptions,
     secrets: &'a dyn Secrets,
 ) -> Result<Box<dyn Ssh + 'a>, SshError> {
-    let _ = (endpoint, options, secrets);
-    Err(SshError::NoProgram { program: "ssh" })
+    if let Some(identity) = &endpoint.identity {
+        inspect_identity(identity)?;
+    }
+    let login = Login {
+        host: endpoint.host.to_string(),
+        user: endpoint.user.clone(),
+        sudo_password_file: endpoint.sudo_password_file.clone(),
+    };
+    let system = match (options.backend, find("ssh", &options.environment)) {
+        (Some(Backend::Native), _) | (None, Err(_)) => None,
+        (Some(Backend::System) | None, found) => Some(found?),
+    };
+    tracing::debug!(host = %login.host, system = system.is_some(), "connecting");
+    Ok(match system {
+        Some(ssh) => {
+            let master = Master::open(ssh, endpoint, options).await?;
+            Box::new(Session::new(master, login, secrets))
+        }
+        None => {
+            let worker = Worker::open(endpoint, options, secrets).await?;
+            Box::new(Session::new(worker, login, secrets))
+        }
+    })
 }
 
 /// Connects to a host that may still be booting: tries again while the error is transient.
@@ -94,6 +126,19 @@ pub async fn wait_until_reachable<'a>(
     secrets: &'a dyn Secrets,
     limit: Duration,
 ) -> Result<Box<dyn Ssh + 'a>, SshError> {
-    let _ = limit;
-    connect(endpoint, options, secrets).await
+    let begun = Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        let attempt = ConnectOptions {
+            limit: options.limit.min(left).max(SHORTEST_ATTEMPT),
+            ..options.clone()
+        };
+        match connect(endpoint, &attempt, secrets).await {
+            Err(error) if error.is_transient() && begun.elapsed() + RETRY_PAUSE < limit => {
+                tracing::debug!(host = %endpoint.host, %error, "not reachable yet");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }

@@ -7,8 +7,25 @@
 
 mod api;
 mod connect;
+mod copy;
 mod error;
+mod identity;
+mod interactive;
+mod known_hosts;
+mod native;
+mod options;
+mod program;
+mod resolve;
+mod script;
+mod session;
+mod sudo;
+mod system;
 
 pub use api::{Output, Privilege, Run, Ssh, Upload};
 pub use connect::{Backend, ConnectOptions, Environment, connect, wait_until_reachable};
+pub use copy::{Copy, CopyEnd, CopyFlags, CopyPath, copy_command};
 pub use error::{SshError, UnreachableReason};
+pub use identity::{Protection, inspect_identity};
+pub use interactive::interactive_command;
+pub use known_hosts::{HostKey, InvalidHostKey, pin, pinned};
+pub use resolve::{ResolvedEndpoint, resolve};

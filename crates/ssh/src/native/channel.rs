@@ -1,0 +1,255 @@
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ssh2::{BlockDirections, Channel};
+
+use super::login::Line;
+use crate::Output;
+use crate::session::InputEnd;
+
+/// How often a wait looks whether anybody still waits for the command.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// How long ending a command may take before the whole connection is given up.
+const HANG_UP: Duration = Duration::from_secs(2);
+
+const CHUNK: usize = 64 * 1024;
+
+/// A command line and what it is fed.
+pub(super) struct Conversation {
+    pub(super) line: String,
+    pub(super) input: Vec<u8>,
+    pub(super) end: InputEnd,
+    pub(super) limit: Duration,
+}
+
+/// Why a conversation did not come to its end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    TimedOut,
+    /// Nobody waits for it any more.
+    Abandoned,
+    /// The connection is gone or in no state to go on.
+    Broken(String),
+}
+
+/// Runs a command line in a channel of its own and waits for its end.
+pub(super) fn converse(
+    line: &Line,
+    conversation: &Conversation,
+    abandoned: &dyn Fn() -> bool,
+) -> Result<Output, Failure> {
+    let wait = Wait {
+        line,
+        deadline: Instant::now() + conversation.limit,
+        abandoned,
+    };
+    let mut output = Output::default();
+    let mut channel = wait
+        .until(|| Ok(line.session.channel_session()?))
+        .map_err(|stop| stop.failure(&output))?;
+    let outcome = wait
+        .until(|| Ok(channel.exec(&conversation.line)?))
+        .and_then(|()| speak(&wait, &mut channel, conversation))
+        .and_then(|()| listen(&wait, &mut channel, &mut output))
+        .and_then(|()| status(&wait, &mut channel))
+        .map_err(|stop| stop.failure(&output));
+    match outcome {
+        Ok(status) => {
+            output.status = status;
+            Ok(output)
+        }
+        Err(failure @ (Failure::TimedOut | Failure::Abandoned)) => {
+            // The host ends the command when its standard input does.
+            let hang_up = Wait {
+                line,
+                deadline: Instant::now() + HANG_UP,
+                abandoned: &|| false,
+            };
+            // Where even that fails, the next command meets the broken connection.
+            let _ = hang_up.until(|| Ok(channel.close()?));
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Writes all input before anything is read: libssh2 can do one at a time. Nothing the host runs
+/// for us writes much before it has read everything.
+fn speak(wait: &Wait<'_>, channel: &mut Channel, conversation: &Conversation) -> Result<(), Stop> {
+    let mut rest = conversation.input.as_slice();
+    while !rest.is_empty() {
+        let written = wait.until(|| {
+            if channel.eof() {
+                // It ended before it has read everything, and says why by its status.
+                return Ok(rest.len());
+            }
+            channel.write(rest)
+        })?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    match conversation.end {
+        InputEnd::AfterInput if !channel.eof() => wait.until(|| Ok(channel.send_eof()?)),
+        _ => Ok(()),
+    }
+}
+
+fn listen(wait: &Wait<'_>, channel: &mut Channel, output: &mut Output) -> Result<(), Stop> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let heard = wait.until(|| {
+            // A connection that is gone shows itself when something is read.
+            let _ = wait.line.session.keepalive_send();
+            let more = drain(channel, &mut chunk, &mut output.stdout)?;
+            let more_errors = drain(&mut channel.stderr(), &mut chunk, &mut output.stderr)?;
+            if more || more_errors {
+                Ok(Heard::Something)
+            } else if channel.eof() {
+                Ok(Heard::End)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        })?;
+        if heard == Heard::End {
+            return Ok(());
+        }
+    }
+}
+
+#[derive(Eq, PartialEq)]
+enum Heard {
+    Something,
+    End,
+}
+
+/// Takes what is there for now; tells whether there was anything.
+fn drain(from: &mut dyn Read, chunk: &mut [u8], to: &mut Vec<u8>) -> io::Result<bool> {
+    match from.read(chunk) {
+        Ok(length) => {
+            to.extend_from_slice(&chunk[..length]);
+            Ok(length > 0)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The exit status, which the host sends before it closes the channel.
+fn status(wait: &Wait<'_>, channel: &mut Channel) -> Result<i32, Stop> {
+    wait.until(|| Ok(channel.wait_close()?))?;
+    let status = channel.exit_status().map_err(|e| Stop::Error(e.into()))?;
+    let signal = channel.exit_signal().map_err(|e| Stop::Error(e.into()))?;
+    Ok(match signal.exit_signal.as_deref() {
+        None => status,
+        Some(name) => 128 + signal_number(name),
+    })
+}
+
+/// The number of a signal that the protocol names (RFC 4254, section 6.10).
+fn signal_number(name: &str) -> i32 {
+    match name {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ILL" => 4,
+        "ABRT" => 6,
+        "FPE" => 8,
+        "KILL" => 9,
+        "USR1" => 10,
+        "SEGV" => 11,
+        "USR2" => 12,
+        "PIPE" => 13,
+        "ALRM" => 14,
+        "TERM" => 15,
+        _ => 0,
+    }
+}
+
+/// Waiting for libssh2, with a bound.
+struct Wait<'a> {
+    line: &'a Line,
+    deadline: Instant,
+    abandoned: &'a dyn Fn() -> bool,
+}
+
+/// Why a wait ended without a result.
+enum Stop {
+    TimedOut,
+    Abandoned,
+    Error(io::Error),
+}
+
+impl Wait<'_> {
+    /// Repeats an operation until it does not have to wait.
+    fn until<T>(&self, mut operation: impl FnMut() -> io::Result<T>) -> Result<T, Stop> {
+        loop {
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Stop::Error(error)),
+                Ok(value) => return Ok(value),
+            }
+            if (self.abandoned)() {
+                return Err(Stop::Abandoned);
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Stop::TimedOut);
+            }
+            self.pause(left.min(LOOK_UP))?;
+        }
+    }
+
+    /// Sleeps until the socket has something for libssh2, or the time is over.
+    fn pause(&self, limit: Duration) -> Result<(), Stop> {
+        let events = match self.line.session.block_directions() {
+            BlockDirections::Outbound => PollFlags::POLLOUT,
+            BlockDirections::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
+            BlockDirections::Inbound | BlockDirections::None => PollFlags::POLLIN,
+        };
+        let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO);
+        match poll(
+            &mut [PollFd::new(self.line.socket.as_fd(), events)],
+            timeout,
+        ) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Stop::Error(errno.into())),
+        }
+    }
+}
+
+impl Stop {
+    fn failure(self, output: &Output) -> Failure {
+        match self {
+            Self::TimedOut => Failure::TimedOut,
+            Self::Abandoned => Failure::Abandoned,
+            Self::Error(error) => {
+                let said = output.error_text();
+                let separator = if said.is_empty() { "" } else { "\n" };
+                Failure::Broken(format!("{said}{separator}{error}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_keeps_what_was_said_before() {
+        let said = |stderr: &str| {
+            let output = Output {
+                stderr: stderr.into(),
+                ..Output::default()
+            };
+            match Stop::Error(io::Error::other("transport read")).failure(&output) {
+                Failure::Broken(text) => text,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(said(""), "transport read");
+        assert_eq!(said("half\n"), "half\ntransport read");
+    }
+}

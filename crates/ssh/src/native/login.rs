@@ -1,0 +1,270 @@
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rmachine_driver::{Secret, SshEndpoint};
+use ssh2::{ErrorCode, MethodType, Session};
+
+use super::authenticate::authenticate;
+use crate::known_hosts::{pin, pinned};
+use crate::{ConnectOptions, HostKey, ResolvedEndpoint, SshError, UnreachableReason};
+
+/// How often a sign of life is asked for while a command runs.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long what was sent may stay without an answer before the connection counts as lost.
+#[cfg(target_os = "linux")]
+const UNANSWERED: Duration = Duration::from_secs(30);
+
+/// Host key algorithms that libssh2 knows, best first.
+const HOST_KEY_ALGORITHMS: [&str; 6] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+
+/// Where to log in, as whom and with what; everything the thread needs.
+pub(super) struct Destination {
+    pub(super) host: String,
+    pub(super) user: String,
+    pub(super) identity: Option<PathBuf>,
+    /// Keys to try where no identity is given.
+    pub(super) default_identities: Vec<PathBuf>,
+    pub(super) agent_socket: Option<PathBuf>,
+    host_name: String,
+    port: u16,
+    known_hosts: PathBuf,
+    alias: String,
+    limit: Duration,
+}
+
+impl Destination {
+    /// # Errors
+    /// [`SshError::NeedsSystemSsh`] where the way leads through another host.
+    pub(super) fn new(
+        endpoint: &SshEndpoint,
+        resolved: ResolvedEndpoint,
+        options: &ConnectOptions,
+    ) -> Result<Self, SshError> {
+        let missing = |feature: &str| {
+            Err(SshError::NeedsSystemSsh {
+                feature: feature.to_owned(),
+            })
+        };
+        if resolved.proxy_jump.is_some() {
+            return missing("ProxyJump");
+        }
+        if resolved.proxy_command.is_some() {
+            return missing("ProxyCommand");
+        }
+        let environment = &options.environment;
+        let user = resolved.user.or_else(local_user).unwrap_or_default();
+        let default_identities = match resolved.identity_files.is_empty() {
+            false => resolved.identity_files,
+            true => default_identities(environment.home.as_deref()),
+        };
+        Ok(Self {
+            host: endpoint.host.to_string(),
+            user,
+            identity: endpoint.identity.clone(),
+            default_identities,
+            agent_socket: agent_socket(resolved.identity_agent, environment.agent_socket.clone()),
+            host_name: resolved.host_name,
+            port: resolved.port,
+            known_hosts: endpoint.known_hosts.clone(),
+            alias: endpoint.host_key_alias.clone(),
+            limit: options.limit,
+        })
+    }
+
+    fn unreachable(&self, reason: UnreachableReason, detail: impl ToString) -> SshError {
+        SshError::Unreachable {
+            host: self.host.clone(),
+            reason,
+            detail: detail.to_string(),
+        }
+    }
+}
+
+/// A connection that is logged in.
+pub(super) struct Line {
+    pub(super) session: Session,
+    /// The session's socket, to wait on.
+    pub(super) socket: TcpStream,
+}
+
+/// Connects, checks the host's key, logs in.
+pub(super) fn log_in(
+    to: &Destination,
+    ask: &dyn Fn(&str) -> Option<Secret>,
+) -> Result<Line, SshError> {
+    let pins = pinned(&to.known_hosts, &to.alias)?;
+    let stream = dial(to)?;
+    let local = |source| SshError::Local {
+        action: "set up a socket".to_owned(),
+        source,
+    };
+    stream.set_nodelay(true).map_err(local)?;
+    notice_silence(&stream).map_err(local)?;
+    let socket = stream.try_clone().map_err(local)?;
+    let other = |error: ssh2::Error| to.unreachable(UnreachableReason::Other, error);
+    let mut session = Session::new().map_err(other)?;
+    session.set_timeout(u32::try_from(to.limit.as_millis()).unwrap_or(u32::MAX));
+    session
+        .method_pref(MethodType::HostKey, &preferred_algorithms(&pins))
+        .map_err(other)?;
+    session.set_tcp_stream(stream);
+    session
+        .handshake()
+        .map_err(|error| to.unreachable(handshake_reason(&error), error))?;
+    check_host_key(to, &session, &pins)?;
+    authenticate(to, &session, ask)?;
+    session.set_keepalive(true, ALIVE_INTERVAL.as_secs() as u32);
+    Ok(Line { session, socket })
+}
+
+fn dial(to: &Destination) -> Result<TcpStream, SshError> {
+    let begun = Instant::now();
+    let addresses: Vec<SocketAddr> = (to.host_name.as_str(), to.port)
+        .to_socket_addrs()
+        .map_err(|error| to.unreachable(UnreachableReason::NameUnknown, error))?
+        .collect();
+    let mut last = to.unreachable(UnreachableReason::NameUnknown, "the name has no address");
+    for address in addresses {
+        let left = to.limit.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => {
+                let detail = format!("{address}: {error}");
+                last = to.unreachable(dial_reason(&error), detail);
+            }
+        }
+    }
+    Err(last)
+}
+
+fn dial_reason(error: &io::Error) -> UnreachableReason {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => UnreachableReason::Refused,
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => UnreachableReason::TimedOut,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            UnreachableReason::NoRoute
+        }
+        io::ErrorKind::ConnectionReset => UnreachableReason::Closed,
+        _ => UnreachableReason::Other,
+    }
+}
+
+fn handshake_reason(error: &ssh2::Error) -> UnreachableReason {
+    use libssh2_sys as raw;
+    match error.code() {
+        ErrorCode::Session(raw::LIBSSH2_ERROR_TIMEOUT) => UnreachableReason::TimedOut,
+        ErrorCode::Session(
+            raw::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | raw::LIBSSH2_ERROR_SOCKET_RECV
+            | raw::LIBSSH2_ERROR_SOCKET_SEND
+            | raw::LIBSSH2_ERROR_BANNER_RECV
+            | raw::LIBSSH2_ERROR_BANNER_SEND,
+        ) => UnreachableReason::Closed,
+        _ => UnreachableReason::Other,
+    }
+}
+
+/// Asks the kernel to give a connection up whose other end does not answer.
+#[cfg(target_os = "linux")]
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+    let milliseconds = UNANSWERED.as_millis() as u32;
+    setsockopt(stream, TcpUserTimeout, &milliseconds).map_err(io::Error::from)
+}
+
+/// Elsewhere the commands' own limits end the wait.
+#[cfg(not(target_os = "linux"))]
+fn notice_silence(_stream: &TcpStream) -> io::Result<()> {
+    Ok(())
+}
+
+/// All algorithms, those of pinned keys first: a host with several keys is to show the pinned one.
+fn preferred_algorithms(pins: &[HostKey]) -> String {
+    let is_pinned = |name: &str| {
+        let key_type = if name.starts_with("rsa-") {
+            "ssh-rsa"
+        } else {
+            name
+        };
+        pins.iter().any(|pin| pin.algorithm() == key_type)
+    };
+    let mut names = HOST_KEY_ALGORITHMS;
+    names.sort_by_key(|name| !is_pinned(name));
+    names.join(",")
+}
+
+fn check_host_key(to: &Destination, session: &Session, pins: &[HostKey]) -> Result<(), SshError> {
+    let shown = session
+        .host_key()
+        .and_then(|(blob, _)| HostKey::from_blob(blob))
+        .ok_or_else(|| to.unreachable(UnreachableReason::Other, "the host shows no host key"))?;
+    if pins.contains(&shown) {
+        return Ok(());
+    }
+    if pins.is_empty() {
+        return pin(&to.known_hosts, &to.alias, &shown);
+    }
+    Err(SshError::HostKeyChanged {
+        host: to.host.clone(),
+        known_hosts: to.known_hosts.clone(),
+        fingerprint: Some(shown.fingerprint()),
+    })
+}
+
+fn local_user() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current());
+    user.ok().flatten().map(|user| user.name)
+}
+
+fn default_identities(home: Option<&Path>) -> Vec<PathBuf> {
+    let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
+    home.map(|home| names.map(|name| home.join(".ssh").join(name)).into())
+        .unwrap_or_default()
+}
+
+/// ssh_config may name another agent, none, or the usual one by its variable's name.
+fn agent_socket(configured: Option<String>, usual: Option<PathBuf>) -> Option<PathBuf> {
+    match configured.as_deref() {
+        None | Some("SSH_AUTH_SOCK" | "$SSH_AUTH_SOCK") => usual,
+        Some(path) => Some(PathBuf::from(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_algorithm_is_asked_for_first_and_no_other_left_out() {
+        let rsa: HostKey = "ssh-rsa AAAAB3NzaC1yc2E=".parse().unwrap();
+        let names = preferred_algorithms(&[rsa]);
+        assert!(names.starts_with("rsa-sha2-512,rsa-sha2-256,ssh-ed25519,"));
+        assert_eq!(names.split(',').count(), HOST_KEY_ALGORITHMS.len());
+        assert!(preferred_algorithms(&[]).starts_with("ssh-ed25519,"));
+    }
+
+    #[test]
+    fn the_agent_that_ssh_config_names_wins() {
+        let usual = Some(PathBuf::from("/usual"));
+        assert_eq!(agent_socket(None, usual.clone()), usual);
+        assert_eq!(
+            agent_socket(Some("SSH_AUTH_SOCK".into()), usual.clone()),
+            usual
+        );
+        let other = agent_socket(Some("/other".into()), usual);
+        assert_eq!(other, Some(PathBuf::from("/other")));
+    }
+}
