@@ -104,9 +104,8 @@ fi
 # The service: what systemd has read, and what is on the disk, which may be newer.
 dockerd=
 if [ "$init" = systemd ]; then
-  bounded 10 systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p MainPID \
-    -p NeedDaemonReload -p ExecStart -p FragmentPath docker.service docker.socket 2>/dev/null |
-    sed 's/^/unit /'
+  bounded 10 systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState \
+    -p NeedDaemonReload docker.service docker.socket 2>/dev/null | sed 's/^/unit /'
   places='/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system
     /usr/lib/systemd/system /lib/systemd/system'
   found=

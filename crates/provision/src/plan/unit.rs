@@ -43,8 +43,11 @@ pub(super) fn read(facts: &Facts, service: &ServiceFacts) -> Unit {
                 }
                 "Environment" if value.is_empty() => unit.environment.clear(),
                 "Environment" => {
-                    let words = shlex::split(&value).unwrap_or_default();
-                    assign(&mut unit.environment, words.iter().map(String::as_str));
+                    for word in shlex::split(&value).unwrap_or_default() {
+                        if let Some((name, value)) = word.split_once('=') {
+                            assign(&mut unit.environment, name, value.to_owned());
+                        }
+                    }
                 }
                 "EnvironmentFile" => {
                     if let Some(file) = facts.files.get(value.trim_start_matches('-')) {
@@ -113,30 +116,48 @@ fn settings(text: &str) -> Vec<(String, String)> {
     settings
 }
 
-/// Reads `NAME=value` lines, quoted as a shell would, and leaves out what is no assignment.
+/// Reads `NAME=value` lines, quoted as a shell would, and leaves out what is no assignment. A value
+/// may go on over several lines, in quotes or behind a `\`.
 pub(super) fn read_environment_file(environment: &mut BTreeMap<String, String>, text: &str) {
-    for line in text.lines() {
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line);
-        if !line.starts_with(['#', ';'])
-            && let Some((name, value)) = line.split_once('=')
-            && let Some(words) = shlex::split(value)
-        {
-            let assignment = format!("{name}={}", words.join(" "));
-            assign(environment, std::iter::once(assignment.as_str()));
+        if line.starts_with(['#', ';']) {
+            continue;
         }
+        let Some((name, first)) = line.split_once('=') else {
+            continue;
+        };
+        let mut value = first.to_owned();
+        let mut rest = lines.clone();
+        let words = loop {
+            let goes_on = value.strip_suffix('\\').map(|value| format!("{value} "));
+            let open = shlex::split(&value);
+            match (goes_on, open) {
+                (None, Some(words)) => {
+                    lines = rest;
+                    break words;
+                }
+                (goes_on, _) => match rest.next() {
+                    Some(more) => value = goes_on.unwrap_or_else(|| format!("{value}\n")) + more,
+                    None => break Vec::new(),
+                },
+            }
+        };
+        let value = words.join(" ");
+        assign(
+            environment,
+            name,
+            value.split_whitespace().collect::<Vec<_>>().join(" "),
+        );
     }
 }
 
-fn assign<'a>(
-    environment: &mut BTreeMap<String, String>,
-    assignments: impl Iterator<Item = &'a str>,
-) {
-    for (name, value) in assignments.filter_map(|word| word.split_once('=')) {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.chars().all(allowed) {
-            environment.insert(name.to_owned(), value.to_owned());
-        }
+fn assign(environment: &mut BTreeMap<String, String>, name: &str, value: String) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.is_empty() && name.chars().all(allowed) {
+        environment.insert(name.to_owned(), value);
     }
 }
 
@@ -162,11 +183,17 @@ mod tests {
     #[test]
     fn environment_files_are_read_as_far_as_systemd_does() {
         let mut environment = BTreeMap::new();
-        let text = "# OPTIONS=no\nOPTIONS='--a --b=c'\nif [ -z \"$X\" ]; then\n    X=/etc/docker\nfi\nexport Y=\"1\"\n";
+        let text = "# OPTIONS=no\nOPTIONS='--a --b=c'\nif [ -z \"$X\" ]; then\n    X=/etc/docker\nfi\nexport Y=\"1\"\nM='--a \\\n  --b'\nBAD='open\n";
         read_environment_file(&mut environment, text);
-        let expected = [("OPTIONS", "--a --b=c"), ("X", "/etc/docker"), ("Y", "1")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let expected = [
+            ("OPTIONS", "--a --b=c"),
+            ("X", "/etc/docker"),
+            ("Y", "1"),
+            ("M", "--a --b"),
+            ("BAD", ""),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
         assert_eq!(environment, expected);
     }
 
