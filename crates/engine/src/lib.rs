@@ -1,1 +1,20 @@
-//! Docker Engine API over mutual TLS or a local socket
+//! The Docker Engine API over mutual TLS or a local socket.
+//!
+//! A thin client: it connects, agrees on an API version with the engine, sends a request and
+//! returns what came back, with every failure typed, so that a person can be told what to do. It
+//! knows the engine's protocol and no machine, no file and no flag; certificates come in as a
+//! [`rustls::ClientConfig`]. Start reading at [`Engine`].
+
+mod body;
+mod connection;
+mod endpoint;
+mod engine;
+mod error;
+mod tls;
+mod version;
+
+pub use body::{Body, full, reader};
+pub use endpoint::EngineEndpoint;
+pub use engine::Engine;
+pub use error::{EngineError, TlsReason};
+pub use version::{ApiVersion, InvalidApiVersion, Ping, VersionInfo};

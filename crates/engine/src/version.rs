@@ -1,0 +1,94 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// A version of the engine's API, as `1.41`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ApiVersion {
+    major: u16,
+    minor: u16,
+}
+
+impl ApiVersion {
+    /// The newest that is asked for: that of engine 29.
+    pub const NEWEST: Self = Self {
+        major: 1,
+        minor: 53,
+    };
+
+    /// The oldest that is asked for, and the oldest that engines from 25.0 on accept.
+    pub const OLDEST: Self = Self {
+        major: 1,
+        minor: 24,
+    };
+}
+
+impl FromStr for ApiVersion {
+    type Err = InvalidApiVersion;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (major, minor) = text.split_once('.')?;
+            Some(Self {
+                major: major.parse().ok()?,
+                minor: minor.parse().ok()?,
+            })
+        };
+        read().ok_or_else(|| InvalidApiVersion(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The text is no version of the API.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not an API version, such as 1.41")]
+pub struct InvalidApiVersion(pub String);
+
+/// What an engine says of itself at every request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ping {
+    /// The newest API version that it speaks; engines before 1.13 do not tell.
+    pub api_version: Option<ApiVersion>,
+    /// The operating system of its containers.
+    pub os: Option<String>,
+}
+
+/// `GET /version`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "PascalCase")]
+pub struct VersionInfo {
+    /// The engine's version, as `20.10.24`.
+    pub version: String,
+    /// The newest API version that it speaks.
+    pub api_version: String,
+    /// The oldest API version that it accepts.
+    #[serde(rename = "MinAPIVersion")]
+    pub min_api_version: Option<String>,
+    /// `linux` or `windows`.
+    #[serde(default)]
+    pub os: String,
+    /// In Go's words: `amd64`, `arm64`.
+    #[serde(default)]
+    pub arch: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_versions_by_number() {
+        let version = |text: &str| text.parse::<ApiVersion>().unwrap();
+        assert!(version("1.9") < version("1.41"));
+        assert_eq!(version("1.41").to_string(), "1.41");
+        for bad in ["", "1", "1.", "v1.2", "1.2.3"] {
+            assert!(bad.parse::<ApiVersion>().is_err(), "{bad}");
+        }
+    }
+}
