@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The process as the program sees it.
@@ -36,6 +36,12 @@ impl Process {
     pub fn var(&self, name: &str) -> Option<&str> {
         let value = self.env.get(OsStr::new(name))?.to_str()?;
         (!value.is_empty()).then_some(value)
+    }
+
+    /// The name of the person's shell, from `$SHELL`.
+    pub fn shell(&self) -> Option<String> {
+        let name = Path::new(self.var("SHELL")?).file_name()?.to_str()?;
+        Some(name.to_owned())
     }
 
     /// The whole environment, for programs that are started.
@@ -74,8 +80,8 @@ impl Process {
     }
 
     /// Writes to standard error. A closed standard error is nobody's concern.
-    pub fn write_err(&self, text: &str) {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+    pub fn write_err(&self, text: &[u8]) {
+        let _ = io::stderr().lock().write_all(text);
     }
 
     /// Reads one line of standard input; `None` at its end.

@@ -1,9 +1,11 @@
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
 use rmachine_driver::{Driver, DriverKind, MachineName};
-use rmachine_machine::{CertificateOverrides, CertificatePaths, Record, Store};
+use rmachine_machine::{CertificateOverrides, Record, Store};
+use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
 use crate::error::CommandError;
 use crate::ui::{ProgressMode, Ui};
@@ -144,14 +146,23 @@ impl App {
         })
     }
 
-    /// Where the certificates lie that all machines share.
-    pub fn certificates(&self) -> CertificatePaths {
-        self.store.certificates(&CertificateOverrides {
+    /// The program's name, as it was typed.
+    pub fn program(&self) -> String {
+        let name = self.process.args().first();
+        name.map_or_else(
+            || "rmachine".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }
+
+    /// Other places of the shared certificates than the store's own.
+    pub fn certificate_overrides(&self) -> CertificateOverrides {
+        CertificateOverrides {
             ca_certificate: self.globals.tls_ca_cert.clone(),
             ca_key: self.globals.tls_ca_key.clone(),
             client_certificate: self.globals.tls_client_cert.clone(),
             client_key: self.globals.tls_client_key.clone(),
-        })
+        }
     }
 
     /// Reads a machine from the store.
@@ -176,10 +187,33 @@ impl App {
         Ok(kind.load(context, record.driver.clone())?)
     }
 
+    /// What of the surroundings matters to ssh.
+    pub fn ssh_environment(&self) -> Environment {
+        let var = |name: &str| self.process.environment().get(OsStr::new(name)).cloned();
+        let usual = Environment::default();
+        Environment {
+            search_path: var("PATH"),
+            home: self.process.home().cloned(),
+            agent_socket: var("SSH_AUTH_SOCK").map(PathBuf::from),
+            temp_dir: var("TMPDIR").map_or(usual.temp_dir, PathBuf::from),
+            ..usual
+        }
+    }
+
+    /// How hosts are connected to.
+    pub fn ssh_options(&self, backend: Option<Backend>) -> ConnectOptions {
+        ConnectOptions {
+            backend,
+            interactive: self.process.stdio_is_terminal(),
+            environment: self.ssh_environment(),
+            ..ConnectOptions::default()
+        }
+    }
+
     /// The error of a driver's name that no driver has.
     pub fn unknown_driver(&self, wanted: &str) -> CommandError {
         let known: Vec<&str> = self.drivers.iter().map(|kind| kind.name()).collect();
-        CommandError::usage(format!(
+        CommandError::failed(format!(
             "no driver is called {wanted:?}; there are {}",
             known.join(", ")
         ))

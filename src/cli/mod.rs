@@ -1,11 +1,17 @@
 //! The commands: one file each, with its arguments and what it does.
 
+mod active;
 mod app;
+mod client;
 mod completion;
+mod config;
 mod env;
 mod inspect;
 mod ip;
+mod ls;
 mod names;
+mod scp;
+mod ssh;
 mod status;
 mod url;
 mod version;
@@ -45,9 +51,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Active(active::Args),
     Completion(completion::Args),
+    Config(config::Args),
+    Env(env::Args),
     Inspect(inspect::Args),
     Ip(ip::Args),
+    Ls(ls::Args),
+    Scp(scp::Args),
+    Ssh(ssh::Args),
     Status(status::Args),
     Url(url::Args),
     Version(version::Args),
@@ -56,9 +68,15 @@ enum Command {
 impl Command {
     async fn run(self, app: &App) -> Result<Status, CommandError> {
         match self {
+            Self::Active(args) => active::run(args, app).await,
             Self::Completion(args) => completion::run(args, app).await,
+            Self::Config(args) => config::run(args, app).await,
+            Self::Env(args) => env::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::Ip(args) => ip::run(args, app).await,
+            Self::Ls(args) => ls::run(args, app).await,
+            Self::Scp(args) => scp::run(args, app).await,
+            Self::Ssh(args) => ssh::run(args, app).await,
             Self::Status(args) => status::run(args, app).await,
             Self::Url(args) => url::run(args, app).await,
             Self::Version(args) => version::run(args, app).await,
@@ -106,7 +124,7 @@ fn parsed(process: &Process) -> Result<Cli, Status> {
             // Help and version are data; what is wrong with the arguments is not.
             let text = error.render().to_string();
             if error.use_stderr() {
-                process.write_err(&text);
+                process.write_err(text.as_bytes());
                 Status(ErrorKind::Usage.exit_code())
             } else {
                 let _ = process.write_out(text.as_bytes());

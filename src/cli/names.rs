@@ -15,7 +15,7 @@ use crate::error::CommandError;
 const DEFAULT: &str = "default";
 
 /// One machine, or the one called `default`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct OneName {
     /// The machine [default: the one called "default"]
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(candidates))]

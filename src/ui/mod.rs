@@ -44,8 +44,21 @@ impl Ui {
     /// # Errors
     /// [`ErrorKind::BrokenPipe`] when the reader has gone.
     pub fn data(&self, text: &str) -> Result<(), CommandError> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Passes on what another program wrote.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn passed_on(&self, out: &[u8], err: &[u8]) -> Result<(), CommandError> {
+        self.process.write_err(err);
+        self.bytes(out)
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Result<(), CommandError> {
         self.process
-            .write_out(text.as_bytes())
+            .write_out(bytes)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::BrokenPipe => {
                     CommandError::new(ErrorKind::BrokenPipe, "standard output is closed")
@@ -114,14 +127,14 @@ impl Ui {
     /// Writes to standard error, above the lines that are being redrawn.
     fn aside(&self, text: &str) {
         match self.bars.get() {
-            Some(bars) => bars.suspend(|| self.process.write_err(text)),
-            None => self.process.write_err(text),
+            Some(bars) => bars.suspend(|| self.process.write_err(text.as_bytes())),
+            None => self.process.write_err(text.as_bytes()),
         }
     }
 
     fn event(&self, event: &serde_json::Value) {
         let mut line = event.to_string();
         let _ = line.write_char('\n');
-        self.process.write_err(&line);
+        self.process.write_err(line.as_bytes());
     }
 }

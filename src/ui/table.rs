@@ -2,10 +2,10 @@ use std::io::Write;
 
 use tabwriter::TabWriter;
 
-/// Aligns the cells of lines, which tabs separate, as docker-machine does: columns are at least 5
-/// wide and 3 spaces lie between them.
+/// Aligns the cells of lines, which tabs separate, as docker-machine does: at least 3 spaces follow
+/// a cell, and with them it is at least 5 wide.
 pub fn tabulated(lines: &str) -> String {
-    let mut writer = TabWriter::new(Vec::new()).minwidth(5).padding(3);
+    let mut writer = TabWriter::new(Vec::new()).minwidth(2).padding(3);
     // The writer writes to memory: nothing can fail but its own bookkeeping, and then the text as
     // it was is better than none.
     let aligned = writer
@@ -22,6 +22,7 @@ mod tests {
 
     #[test]
     fn aligns_like_go_with_minimum_5_and_padding_3() {
+        assert_eq!(tabulated("NAME\tX\tURL\tE\n"), "NAME   X    URL   E\n");
         assert_eq!(
             tabulated("NAME\tACTIVE\tURL\tERRORS\na\t-\t\t\nlong-name\t*\ttcp://h:1\tx\n"),
             "NAME        ACTIVE   URL         ERRORS\n\

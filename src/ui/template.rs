@@ -36,9 +36,23 @@ impl Template {
     /// # Errors
     /// With the renderer's words.
     pub fn render(&self, value: &serde_json::Value) -> Result<String, CommandError> {
-        let context = Context::from(from_json(value));
+        self.rendered(from_json(value))
+    }
+
+    /// Renders the template for an object that has these fields and no others.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; when the template names another field.
+    pub fn render_fields(&self, object: &serde_json::Value) -> Result<String, CommandError> {
+        self.rendered(match from_json(object) {
+            Value::Map(fields) => Value::Object(fields),
+            other => other,
+        })
+    }
+
+    fn rendered(&self, value: Value) -> Result<String, CommandError> {
         self.0
-            .render(&context)
+            .render(&Context::from(value))
             .map_err(|error| bad_template(&error))
     }
 }

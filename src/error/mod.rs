@@ -1,13 +1,14 @@
 //! What a person reads when something fails, and the exit code.
 //!
-//! The libraries' errors are data. Here, and nowhere else, they become a sentence, its causes and
-//! hints that can be pasted into a shell.
+//! The libraries' errors are data. In `told.rs`, and nowhere else, they become a sentence, its
+//! causes and hints that can be pasted into a shell.
+
+mod told;
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
-use rmachine_driver::DriverError;
-use rmachine_machine::StoreError;
+use told::causes_of;
 
 /// What kind of failure it was. Each has one exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,7 +19,7 @@ pub enum ErrorKind {
     Busy,
     /// The check before `create` found reasons against; nothing was touched.
     CheckFailed,
-    /// The engine or its certificates refuse the connection that `env` would describe.
+    /// The engine or the host does not answer, or refuses our keys or certificates.
     Connection,
     /// Anything that has no kind of its own.
     Failed,
@@ -127,11 +128,14 @@ impl CommandError {
         self
     }
 
-    /// Names the machine at the head of the message.
+    /// Names the machine at the head of the message, and how it is started where that would help.
     #[must_use]
     pub fn of_machine(mut self, name: &str) -> Self {
         self.message = format!("{name}: {}", self.message);
-        self
+        match self.kind {
+            ErrorKind::NotRunning => self.hint(format!("rmachine start {name}")),
+            _ => self,
+        }
     }
 
     /// The error as lines for standard error.
@@ -144,81 +148,6 @@ impl CommandError {
             text.push_str(&format!("hint: {hint}\n"));
         }
         text
-    }
-}
-
-/// The library's sentence is the message; what lies behind it are the causes.
-fn described(kind: ErrorKind, error: &(dyn StdError + 'static)) -> CommandError {
-    let mut described = CommandError::new(kind, error.to_string());
-    described.causes = causes_of(error);
-    described
-}
-
-/// The chain behind an error, without repetitions: some libraries put their source into their own
-/// sentence.
-fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut said = error.to_string();
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !said.contains(&text) {
-            causes.push(text.clone());
-            said = text;
-        }
-        next = cause.source();
-    }
-    causes
-}
-
-impl From<DriverError> for CommandError {
-    fn from(error: DriverError) -> Self {
-        match &error {
-            DriverError::Check(failures) => {
-                let mut told = Self::new(
-                    ErrorKind::CheckFailed,
-                    "the machine cannot be made like this",
-                );
-                for failure in failures {
-                    told.causes.push(failure.to_string());
-                    if !failure.remedy.is_empty() && !told.hints.contains(&failure.remedy) {
-                        told.hints.push(failure.remedy.clone());
-                    }
-                }
-                told
-            }
-            DriverError::Flag(_) => described(ErrorKind::Usage, &error),
-            DriverError::NotRunning => described(ErrorKind::NotRunning, &error),
-            DriverError::Timeout { .. } => described(ErrorKind::TimedOut, &error),
-            DriverError::Backend { hint, .. } => {
-                let mut told = described(ErrorKind::Failed, &error);
-                told.hints.extend(hint.clone());
-                told
-            }
-            DriverError::Config { .. }
-            | DriverError::Unsupported { .. }
-            | DriverError::Gone { .. }
-            | DriverError::File { .. } => described(ErrorKind::Failed, &error),
-        }
-    }
-}
-
-impl From<StoreError> for CommandError {
-    fn from(error: StoreError) -> Self {
-        let told = |kind| described(kind, &error);
-        match &error {
-            StoreError::NotFound { .. } => told(ErrorKind::UnknownMachine).hint("rmachine ls"),
-            StoreError::Exists { name } => {
-                told(ErrorKind::Failed).hint(format!("rmachine inspect {name}"))
-            }
-            StoreError::Corrupt { name, .. } => {
-                told(ErrorKind::Failed).hint(format!("rmachine rm --force {name}"))
-            }
-            StoreError::Busy { .. } | StoreError::CertificatesBusy { .. } => told(ErrorKind::Busy),
-            StoreError::FromTheFuture { .. }
-            | StoreError::Unwritable { .. }
-            | StoreError::Io { .. } => told(ErrorKind::Failed),
-        }
     }
 }
 
