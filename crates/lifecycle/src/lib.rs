@@ -1,1 +1,26 @@
-//! What a machine goes through: create, start, provision, remove
+//! What a machine goes through: create, start, provision, remove.
+//!
+//! This crate joins the parts: a driver makes or adopts the host, SSH reaches it, provisioning
+//! sets its engine up, the engine's answer over mutual TLS ends the work, and the journal in the
+//! store knows after each phase how far it has come. It prints nothing and knows no flags. Start
+//! reading at [`Machines`], then `create.rs`.
+
+mod bounds;
+mod certificates;
+mod create;
+mod engine;
+mod error;
+mod host;
+mod machines;
+mod power;
+mod provision;
+mod remove;
+mod spec;
+mod wanted;
+
+pub use create::{Created, OnFailure};
+pub use error::LifecycleError;
+pub use machines::{Machines, Settings};
+pub use provision::Provisioned;
+pub use remove::Removal;
+pub use spec::{EngineRequest, MachineSpec};

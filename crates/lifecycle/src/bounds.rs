@@ -1,0 +1,24 @@
+//! How long things may take. Every wait of this crate has its bound here.
+
+use std::time::Duration;
+
+/// For the lock of a machine that another process works on.
+pub(crate) const MACHINE_LOCK: Duration = Duration::from_secs(3);
+
+/// For the lock of the shared certificates: as long as it may take to make RSA keys, several times.
+pub(crate) const CERTIFICATE_LOCK: Duration = Duration::from_secs(30);
+
+/// For the first connection to a host that is there already.
+pub(crate) const CONNECT: Duration = Duration::from_secs(15);
+
+/// For sshd on a host that is booting.
+pub(crate) const BOOT: Duration = Duration::from_secs(180);
+
+/// For the engine's answer over TLS once its service has started.
+pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(60);
+
+/// Between two questions to an engine that does not answer yet.
+pub(crate) const ENGINE_PAUSE: Duration = Duration::from_millis(100);
+
+/// For one question to the engine.
+pub(crate) const ENGINE_CALL: Duration = Duration::from_secs(10);

@@ -1,0 +1,288 @@
+use rmachine_driver::{Driver, Report, Secrets, Work};
+use rmachine_machine::{MachineGuard, Phase, Record, StoreError};
+use rmachine_provision::Plan;
+
+use crate::host::{Booting, Host};
+use crate::wanted::key_type;
+use crate::{LifecycleError, MachineSpec, Machines, bounds};
+
+/// What becomes of a machine that could not be made to its end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnFailure {
+    /// It stays, and `create` goes on with it.
+    #[default]
+    Keep,
+    /// It is taken away again, and an adopted host gets its old configuration back.
+    RollBack,
+}
+
+/// A machine whose engine has answered.
+#[derive(Debug)]
+pub struct Created {
+    /// The engine's URL.
+    pub url: String,
+    /// The phase at which an earlier, unfinished `create` was taken up.
+    pub resumed_at: Option<Phase>,
+}
+
+impl Machines {
+    /// Makes a machine, or goes on making one that was not made to its end.
+    ///
+    /// A machine for which nothing was made yet leaves nothing behind when it fails.
+    ///
+    /// # Errors
+    /// [`LifecycleError::Store`] with [`StoreError::Exists`] for a machine that is ready;
+    /// [`LifecycleError::Check`] when nothing was touched; others name what failed.
+    pub async fn create(
+        &self,
+        spec: &MachineSpec,
+        on_failure: OnFailure,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Created, LifecycleError> {
+        let guard = self.take_in_hand(spec)?;
+        let made = self.bring_up(&guard, spec, report, secrets).await;
+        match made {
+            Ok(created) => Ok(created),
+            Err(failure) => {
+                self.after_failure(guard, failure, on_failure, report, secrets)
+                    .await
+            }
+        }
+    }
+
+    /// What [`Machines::create`] would change on a host that is there already. Nothing is touched
+    /// and nothing is kept. `None` for machines whose host has to be made first.
+    ///
+    /// # Errors
+    /// As [`Machines::create`].
+    pub async fn create_planned(
+        &self,
+        spec: &MachineSpec,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Plan>, LifecycleError> {
+        let guard = self.take_in_hand(spec)?;
+        let fresh = guard.journal().reached().is_none();
+        let planned = self.look(&guard, spec, report, secrets).await;
+        if fresh {
+            guard.remove()?;
+        }
+        planned
+    }
+
+    async fn look(
+        &self,
+        guard: &MachineGuard,
+        spec: &MachineSpec,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Plan>, LifecycleError> {
+        let work = Work {
+            report,
+            resources: guard,
+            secrets,
+        };
+        let driver = self.driver_for(guard, spec)?;
+        let Some((host, plan)) = self.check(guard, driver.as_ref(), &work).await? else {
+            return Ok(None);
+        };
+        host.ssh.close().await;
+        Ok(Some(plan))
+    }
+
+    /// Reserves the name in the store, or takes up the half-made machine that has it.
+    fn take_in_hand(&self, spec: &MachineSpec) -> Result<MachineGuard, LifecycleError> {
+        let context = self.store.driver_context(&spec.name);
+        let kind = self.kind(&spec.driver)?;
+        let driver = kind.configure(context, &spec.flags)?;
+        let mut record = Record::new(
+            self.store.layout(),
+            &self.certificates(),
+            spec.name.clone(),
+            spec.driver.clone(),
+            driver.config(),
+        );
+        request(&mut record, spec);
+        match self.store.create(record, bounds::MACHINE_LOCK) {
+            Ok(guard) => Ok(guard),
+            Err(StoreError::Exists { name }) => {
+                let guard = self.edit(&name)?;
+                if guard.journal().is_ready() {
+                    return Err(StoreError::Exists { name }.into());
+                }
+                let owner = guard.record().driver_name().to_owned();
+                if owner != spec.driver {
+                    return Err(LifecycleError::OtherDriver {
+                        name,
+                        driver: owner,
+                    });
+                }
+                guard.update(|record| request(record, spec))?;
+                Ok(guard)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The driver of the machine in hand: as its record says once something was made, as the
+    /// flags say before that.
+    fn driver_for(
+        &self,
+        guard: &MachineGuard,
+        spec: &MachineSpec,
+    ) -> Result<Box<dyn Driver>, LifecycleError> {
+        let record = guard.record();
+        if guard.journal().is_done(Phase::Created) || !record.own.owned.is_empty() {
+            return self.driver(&record);
+        }
+        let kind = self.kind(&spec.driver)?;
+        Ok(kind.configure(guard.driver_context(), &spec.flags)?)
+    }
+
+    async fn bring_up(
+        &self,
+        guard: &MachineGuard,
+        spec: &MachineSpec,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Created, LifecycleError> {
+        let work = Work {
+            report,
+            resources: guard,
+            secrets,
+        };
+        let resumed_at = guard.journal().reached().and(guard.journal().next());
+        let mut driver = self.driver_for(guard, spec)?;
+
+        let mut checked = None;
+        if !guard.journal().is_done(Phase::Checked) {
+            guard.begin(Phase::Checked)?;
+            report.step("checking before anything is touched");
+            checked = self.check(guard, driver.as_ref(), &work).await?;
+            guard.done(Phase::Checked)?;
+        }
+        if !guard.journal().is_done(Phase::Created) {
+            guard.begin(Phase::Created)?;
+            let created = driver.create(&work).await;
+            guard.set_driver(driver.config())?;
+            created?;
+            guard.done(Phase::Created)?;
+        }
+        if driver.capabilities().provisioned {
+            self.set_up(guard, driver.as_ref(), checked, &work).await?;
+        } else {
+            let shared = self.shared_certificates(key_type(&guard.record())?)?;
+            shared.give_to(guard)?;
+            guard.done(Phase::Ready)?;
+        }
+        Ok(Created {
+            url: driver.url().await?,
+            resumed_at,
+        })
+    }
+
+    /// Looks for every reason against making the machine. For a host that is there already, that
+    /// is the plan itself: the connection and the plan are handed on to the work.
+    async fn check<'a>(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        work: &Work<'a>,
+    ) -> Result<Option<(Host<'a>, Plan)>, LifecycleError> {
+        driver.check(work).await?;
+        let capabilities = driver.capabilities();
+        if !(capabilities.adopted && capabilities.provisioned) {
+            return Ok(None);
+        }
+        let host = self
+            .host(driver, Booting::No, work)
+            .await
+            .map_err(before_anything_was_touched)?;
+        let plan = self.plan(guard, driver, &host).await?;
+        Ok(Some((host, plan)))
+    }
+
+    /// Provisions the host and waits for its engine.
+    async fn set_up(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        checked: Option<(Host<'_>, Plan)>,
+        work: &Work<'_>,
+    ) -> Result<(), LifecycleError> {
+        let (mut host, plan) = match checked {
+            Some((host, plan)) => (host, plan),
+            None => {
+                let host = self.host(driver, booting(driver), work).await?;
+                let plan = self.plan(guard, driver, &host).await?;
+                (host, plan)
+            }
+        };
+        guard.done(Phase::Reachable)?;
+        let applied = self.apply_plan(guard, driver, &mut host, plan, work).await;
+        host.ssh.close().await;
+        applied?;
+        guard.begin(Phase::Ready)?;
+        work.report.step("waiting for the engine's answer over TLS");
+        self.engine_answers(guard.name(), driver).await?;
+        guard.done(Phase::Ready)?;
+        Ok(())
+    }
+
+    /// Notes the failure, and takes away what has to go.
+    async fn after_failure(
+        &self,
+        guard: MachineGuard,
+        failure: LifecycleError,
+        on_failure: OnFailure,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Created, LifecycleError> {
+        let journal = guard.journal();
+        let nothing_made = !journal.is_done(Phase::Checked) && guard.record().own.owned.is_empty();
+        if nothing_made {
+            guard.remove()?;
+            return Err(failure);
+        }
+        if let Some(phase) = journal.next() {
+            guard.failed(phase, failure.to_string())?;
+        }
+        match on_failure {
+            OnFailure::Keep => Err(failure),
+            OnFailure::RollBack => {
+                report.step("taking away what was made");
+                match self.take_away(guard, true, report, secrets).await {
+                    Ok(()) => Err(failure),
+                    Err(source) => Err(LifecycleError::RollbackFailed {
+                        failure: Box::new(failure),
+                        source: Box::new(source),
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// Writes what was asked for into the record.
+fn request(record: &mut Record, spec: &MachineSpec) {
+    record.engine = spec.engine.options.clone();
+    record.auth.server_cert_sans = spec.engine.tls_sans.clone();
+    record.own.tls_key_type = Some(spec.engine.tls_key.to_string());
+    record.own.engine_install = Some(spec.engine.install.to_string());
+}
+
+/// A host that its driver made has just been powered on; an adopted one is there.
+fn booting(driver: &dyn Driver) -> Booting {
+    match driver.capabilities().adopted {
+        true => Booting::No,
+        false => Booting::Yes,
+    }
+}
+
+fn before_anything_was_touched(error: LifecycleError) -> LifecycleError {
+    match error {
+        check @ LifecycleError::Check(_) => check,
+        other => LifecycleError::Untouched(Box::new(other)),
+    }
+}

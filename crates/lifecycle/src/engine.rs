@@ -1,0 +1,74 @@
+use std::time::Instant;
+
+use rmachine_driver::{Driver, MachineName};
+use rmachine_engine::{Engine, EngineEndpoint, EngineError, VersionInfo};
+use rmachine_machine::MachineFile;
+use rmachine_pki::{ClientIdentity, client_config};
+
+use crate::{LifecycleError, Machines, bounds};
+
+impl Machines {
+    /// Waits until the engine answers at the very URL, and with the very certificates, that `env`
+    /// prints.
+    pub(crate) async fn engine_answers(
+        &self,
+        name: &MachineName,
+        driver: &dyn Driver,
+    ) -> Result<VersionInfo, LifecycleError> {
+        let url = driver.url().await?;
+        let engine = self.engine(name, &url)?;
+        let started = Instant::now();
+        loop {
+            match engine.version().await {
+                Ok(version) => return Ok(version),
+                Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
+                    tokio::time::sleep(bounds::ENGINE_PAUSE).await;
+                }
+                Err(error) => {
+                    return Err(LifecycleError::EngineSilent {
+                        name: name.clone(),
+                        url,
+                        source: Box::new(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The engine at a URL, reached with the certificates in the machine's directory.
+    fn engine(&self, name: &MachineName, url: &str) -> Result<Engine, LifecycleError> {
+        let read = |file: MachineFile| {
+            let path = self.store.layout().machine_file(name, file);
+            self.store
+                .read_file(name, file)?
+                .ok_or_else(|| LifecycleError::HalfPair {
+                    present: self.store.layout().record(name).display().to_string(),
+                    missing: path.display().to_string(),
+                })
+        };
+        let identity = ClientIdentity {
+            ca: read(MachineFile::CaCertificate)?,
+            certificate: read(MachineFile::ClientCertificate)?,
+            key: read(MachineFile::ClientKey)?.into(),
+        };
+        let config = client_config(&identity).map_err(|source| LifecycleError::Certificate {
+            what: format!("the client's certificates of {name}"),
+            source,
+        })?;
+        let endpoint =
+            EngineEndpoint::tls(url, config).map_err(|source| LifecycleError::EngineSilent {
+                name: name.clone(),
+                url: url.to_owned(),
+                source: Box::new(source),
+            })?;
+        Ok(Engine::new(endpoint, bounds::ENGINE_CALL))
+    }
+}
+
+/// Whether it is worth asking again: the service is up, its port may be a moment behind.
+fn is_starting(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Unreachable { .. } | EngineError::Deadline { .. }
+    )
+}

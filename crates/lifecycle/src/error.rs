@@ -1,0 +1,143 @@
+use rmachine_driver::{CheckFailure, DriverError, MachineName};
+use rmachine_engine::EngineError;
+use rmachine_machine::{Phase, StoreError};
+use rmachine_pki::{InvalidKeyType, PkiError};
+use rmachine_provision::{InvalidSetting, ProvisionError};
+use rmachine_ssh::SshError;
+
+/// Why a machine is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    /// No driver has this name.
+    #[error("there is no driver {name:?}")]
+    UnknownDriver {
+        /// What was asked for.
+        name: String,
+        /// The drivers that there are.
+        known: Vec<&'static str>,
+    },
+
+    /// A half-made machine was made with another driver.
+    #[error("the half-made machine {name} belongs to the {driver} driver")]
+    OtherDriver {
+        /// The machine.
+        name: MachineName,
+        /// Its driver.
+        driver: String,
+    },
+
+    /// The machine is not made to its end.
+    #[error("the machine {name} is half-made: it has to become {next} next")]
+    HalfMade {
+        /// The machine.
+        name: MachineName,
+        /// The first phase that is not done.
+        next: Phase,
+    },
+
+    /// Reasons against making the machine; nothing was touched.
+    #[error("the pre-create check failed")]
+    Check(Vec<CheckFailure>),
+
+    /// The host could not be looked at; nothing was touched.
+    #[error("the pre-create check failed")]
+    Untouched(#[source] Box<LifecycleError>),
+
+    /// A setting of the engine cannot be read.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+
+    /// The record names a kind of key that there is not.
+    #[error(transparent)]
+    KeyType(#[from] InvalidKeyType),
+
+    /// The machine's engine is not ours to set up.
+    #[error("the {driver} driver's machines are not provisioned")]
+    NotProvisioned {
+        /// The driver.
+        driver: String,
+    },
+
+    /// A host that was not adopted has nothing to be restored to.
+    #[error("the machine {name} was made by its driver, so there is nothing to restore")]
+    NotAdopted {
+        /// The machine.
+        name: MachineName,
+    },
+
+    /// A certificate or key of the shared ones cannot be used.
+    #[error("cannot use {what}")]
+    Certificate {
+        /// Which: a path, or what it is for.
+        what: String,
+        /// Why.
+        #[source]
+        source: PkiError,
+    },
+
+    /// One of a pair of files is there, and the other is not.
+    #[error("{present} is there, but {missing} is missing")]
+    HalfPair {
+        /// The file that is there.
+        present: String,
+        /// The file that belongs to it.
+        missing: String,
+    },
+
+    /// The engine does not answer as `env` says it does.
+    #[error("the engine of {name} does not answer at {url}")]
+    EngineSilent {
+        /// The machine.
+        name: MachineName,
+        /// Where it should.
+        url: String,
+        /// What the last try showed.
+        #[source]
+        source: Box<EngineError>,
+    },
+
+    /// What was made could not be taken away again after a failure.
+    #[error("{failure}; and what was made could not be taken away again")]
+    RollbackFailed {
+        /// The failure that came first.
+        failure: Box<LifecycleError>,
+        /// Why it could not be taken away.
+        #[source]
+        source: Box<LifecycleError>,
+    },
+
+    /// Of the driver.
+    #[error(transparent)]
+    Driver(DriverError),
+
+    /// Of the host's provisioning.
+    #[error(transparent)]
+    Provision(ProvisionError),
+
+    /// Of the connection to the host.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DriverError> for LifecycleError {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Check(failures) => Self::Check(failures),
+            other => Self::Driver(other),
+        }
+    }
+}
+
+impl From<ProvisionError> for LifecycleError {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::Refused(refusals) => Self::Check(refusals.0),
+            ProvisionError::Ssh(error) => Self::Ssh(error),
+            other => Self::Provision(other),
+        }
+    }
+}

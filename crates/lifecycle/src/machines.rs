@@ -1,0 +1,87 @@
+use rmachine_driver::{Driver, DriverKind, MachineName};
+use rmachine_machine::{CertificateOverrides, CertificatePaths, MachineGuard, Record, Store};
+use rmachine_ssh::ConnectOptions;
+
+use crate::{LifecycleError, bounds};
+
+/// What holds for all machines of one run of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Who the certificates are made out to: the person's login name.
+    pub organization: String,
+    /// How hosts are reached; the limit is set by whoever connects.
+    pub ssh: ConnectOptions,
+    /// Other places of the shared certificates.
+    pub certificates: CertificateOverrides,
+}
+
+/// The machines of a store, with the drivers that can work on them.
+pub struct Machines {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    kinds: Vec<Box<dyn DriverKind>>,
+}
+
+impl Machines {
+    /// The machines of this store.
+    pub fn new(store: Store, kinds: Vec<Box<dyn DriverKind>>, settings: Settings) -> Self {
+        Self {
+            store,
+            settings,
+            kinds,
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where the shared certificates lie.
+    pub fn certificates(&self) -> CertificatePaths {
+        self.store.certificates(&self.settings.certificates)
+    }
+
+    /// The kind of driver with this name.
+    ///
+    /// # Errors
+    /// [`LifecycleError::UnknownDriver`].
+    pub fn kind(&self, name: &str) -> Result<&dyn DriverKind, LifecycleError> {
+        self.kinds
+            .iter()
+            .find(|kind| kind.name() == name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| LifecycleError::UnknownDriver {
+                name: name.to_owned(),
+                known: self.kinds.iter().map(|kind| kind.name()).collect(),
+            })
+    }
+
+    /// The driver of a machine in the store.
+    ///
+    /// # Errors
+    /// [`LifecycleError::UnknownDriver`]; [`LifecycleError::Driver`] when its settings cannot be
+    /// read.
+    pub fn driver(&self, record: &Record) -> Result<Box<dyn Driver>, LifecycleError> {
+        let context = self.store.driver_context(record.name());
+        let kind = self.kind(record.driver_name())?;
+        Ok(kind.load(context, record.driver.clone())?)
+    }
+
+    /// Takes a machine in hand: its lock is held until the guard is dropped.
+    pub(crate) fn edit(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
+        Ok(self.store.edit(name, bounds::MACHINE_LOCK)?)
+    }
+
+    /// Takes a machine in hand that is made to its end.
+    pub(crate) fn edit_ready(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
+        let guard = self.edit(name)?;
+        match guard.journal().next() {
+            None => Ok(guard),
+            Some(next) => Err(LifecycleError::HalfMade {
+                name: name.clone(),
+                next,
+            }),
+        }
+    }
+}

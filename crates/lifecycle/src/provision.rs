@@ -1,0 +1,164 @@
+use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_machine::{MachineFile, MachineGuard, Phase};
+use rmachine_provision::{Plan, ProvisionError, Stage, apply, plan, read_facts};
+
+use crate::host::{Booting, Host, resolved};
+use crate::wanted::{key_type, sans, wanted};
+use crate::{LifecycleError, Machines};
+
+/// What `provision` did, or would do.
+#[derive(Debug)]
+pub struct Provisioned {
+    /// The changes to the host; an empty plan touched nothing and restarted nothing.
+    pub plan: Plan,
+}
+
+impl Machines {
+    /// Brings a machine's host to what its record asks for, and waits until its engine answers.
+    ///
+    /// # Errors
+    /// [`LifecycleError::Check`] when the plan was refused and nothing was touched; others when a
+    /// step failed. The host's old configuration is then in force again, or the error says that it
+    /// is not.
+    pub async fn provision(
+        &self,
+        name: &MachineName,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Provisioned, LifecycleError> {
+        self.converge(name, false, report, secrets).await
+    }
+
+    /// The changes that [`Machines::provision`] would make. Nothing is touched.
+    ///
+    /// # Errors
+    /// As [`Machines::provision`].
+    pub async fn planned(
+        &self,
+        name: &MachineName,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Provisioned, LifecycleError> {
+        let guard = self.edit_ready(name)?;
+        let driver = self.driver(&guard.record())?;
+        let work = Work {
+            report,
+            resources: &guard,
+            secrets,
+        };
+        let host = self.host(driver.as_ref(), Booting::No, &work).await?;
+        let plan = self.plan(&guard, driver.as_ref(), &host).await;
+        host.ssh.close().await;
+        Ok(Provisioned { plan: plan? })
+    }
+
+    /// Makes a machine's certificates anew and puts them in force.
+    ///
+    /// # Errors
+    /// As [`Machines::provision`].
+    pub async fn regenerate_certificates(
+        &self,
+        name: &MachineName,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Provisioned, LifecycleError> {
+        self.converge(name, true, report, secrets).await
+    }
+
+    async fn converge(
+        &self,
+        name: &MachineName,
+        renew_server: bool,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Provisioned, LifecycleError> {
+        let guard = self.edit_ready(name)?;
+        let driver = self.driver(&guard.record())?;
+        let work = Work {
+            report,
+            resources: &guard,
+            secrets,
+        };
+        let mut host = self.host(driver.as_ref(), Booting::No, &work).await?;
+        if renew_server {
+            guard.remove_file(MachineFile::ServerCertificate)?;
+        }
+        let provisioned = self
+            .provision_host(&guard, driver.as_ref(), &mut host, &work)
+            .await;
+        host.ssh.close().await;
+        provisioned
+    }
+
+    /// Plans and applies, and waits for the engine. The caller closes the connection.
+    pub(crate) async fn provision_host(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        host: &mut Host<'_>,
+        work: &Work<'_>,
+    ) -> Result<Provisioned, LifecycleError> {
+        let plan = self.plan(guard, driver, host).await?;
+        let plan = self.apply_plan(guard, driver, host, plan, work).await?;
+        work.report.step("waiting for the engine's answer over TLS");
+        self.engine_answers(guard.name(), driver).await?;
+        if !guard.journal().is_ready() {
+            guard.done(Phase::Ready)?;
+        }
+        Ok(Provisioned { plan })
+    }
+
+    /// What has to change on a host. Certificates are made here when they are needed; the host is
+    /// not touched.
+    pub(crate) async fn plan(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        host: &Host<'_>,
+    ) -> Result<Plan, LifecycleError> {
+        let record = guard.record();
+        let key = key_type(&record)?;
+        let shared = self.shared_certificates(key)?;
+        shared.give_to(guard)?;
+
+        let address = driver.address().await?;
+        let reached = resolved(&address, driver.engine_port()).await;
+        let sans = sans(
+            &record,
+            address.to_string(),
+            &reached,
+            &host.facts.interfaces,
+        );
+        let organization = format!("{}.{}", self.settings.organization, guard.name());
+        let tls = shared.server(guard, &organization, sans, key, record.swarm.master)?;
+        let wanted = wanted(&record, driver, &reached, tls)?;
+        plan(&host.facts, &wanted).map_err(|refusals| LifecycleError::Check(refusals.0))
+    }
+
+    /// Applies a plan; an empty one costs nothing. What an installation brings is not known before
+    /// it, so after one the host is looked at and planned for anew.
+    pub(crate) async fn apply_plan(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        host: &mut Host<'_>,
+        plan: Plan,
+        work: &Work<'_>,
+    ) -> Result<Plan, LifecycleError> {
+        if plan.is_empty() && guard.journal().is_done(Phase::Provisioned) {
+            return Ok(plan);
+        }
+        guard.begin(Phase::Provisioned)?;
+        apply(host.ssh.as_ref(), &plan, work.report).await?;
+        if plan.stage == Stage::Install {
+            host.facts = read_facts(host.ssh.as_ref()).await?;
+            let configured = self.plan(guard, driver, host).await?;
+            if configured.stage == Stage::Install {
+                return Err(ProvisionError::NoEngineAfterInstall.into());
+            }
+            apply(host.ssh.as_ref(), &configured, work.report).await?;
+        }
+        guard.done(Phase::Provisioned)?;
+        Ok(plan)
+    }
+}

@@ -1,0 +1,99 @@
+use rmachine_driver::{MachineName, Report, Secrets, Work};
+use rmachine_machine::{MachineGuard, Phase, StoreError};
+
+use crate::host::Booting;
+use crate::{LifecycleError, Machines, bounds};
+
+/// How a machine is removed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Removal {
+    /// The record goes even when the machine behind it cannot be removed.
+    pub force: bool,
+    /// An adopted host gets back the configuration that its engine had before.
+    pub restore: bool,
+}
+
+impl Machines {
+    /// Removes a machine: what its driver made, then its record. An adopted host stays.
+    ///
+    /// Returns what could not be done and was passed over by force.
+    ///
+    /// # Errors
+    /// Without force, whatever could not be done; the record then stays. With force, only when the
+    /// record itself cannot be removed.
+    pub async fn remove(
+        &self,
+        name: &MachineName,
+        removal: Removal,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<LifecycleError>, LifecycleError> {
+        let guard = match self.edit(name) {
+            Ok(guard) => guard,
+            Err(LifecycleError::Store(unreadable @ StoreError::Corrupt { .. }))
+                if removal.force =>
+            {
+                let lock = self.store.lock_machine(name, bounds::MACHINE_LOCK)?;
+                self.store.remove(&lock)?;
+                return Ok(Some(unreadable.into()));
+            }
+            Err(error) => return Err(error),
+        };
+        match self.undo(&guard, removal.restore, report, secrets).await {
+            Ok(()) => guard.remove()?,
+            Err(error) if removal.force => {
+                guard.remove()?;
+                return Ok(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// Takes a machine away that could not be made to its end.
+    pub(crate) async fn take_away(
+        &self,
+        guard: MachineGuard,
+        restore: bool,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<(), LifecycleError> {
+        let driver = self.driver(&guard.record())?;
+        let restore = restore && driver.capabilities().adopted;
+        self.undo(&guard, restore, report, secrets).await?;
+        guard.remove()?;
+        Ok(())
+    }
+
+    async fn undo(
+        &self,
+        guard: &MachineGuard,
+        restore: bool,
+        report: &dyn Report,
+        secrets: &dyn Secrets,
+    ) -> Result<(), LifecycleError> {
+        let mut driver = self.driver(&guard.record())?;
+        let work = Work {
+            report,
+            resources: guard,
+            secrets,
+        };
+        if restore {
+            if !driver.capabilities().adopted {
+                return Err(LifecycleError::NotAdopted {
+                    name: guard.name().clone(),
+                });
+            }
+            // Provisioning may have been cut off, so what counts is whether it began.
+            if guard.journal().is_done(Phase::Reachable) {
+                let host = self.host(driver.as_ref(), Booting::No, &work).await?;
+                report.step("putting the engine's old configuration back");
+                let restored = rmachine_provision::restore(host.ssh.as_ref(), report).await;
+                host.ssh.close().await;
+                restored?;
+            }
+        }
+        driver.remove(&work).await?;
+        Ok(())
+    }
+}

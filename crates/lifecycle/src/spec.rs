@@ -1,0 +1,30 @@
+use rmachine_driver::{FlagValues, MachineName};
+use rmachine_machine::EngineOptions;
+use rmachine_pki::KeyType;
+use rmachine_provision::EngineInstall;
+
+/// What `create` was asked for.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// The machine's name.
+    pub name: MachineName,
+    /// The name of its driver.
+    pub driver: String,
+    /// The driver's flags.
+    pub flags: FlagValues,
+    /// What is asked of the engine.
+    pub engine: EngineRequest,
+}
+
+/// What is asked of a machine's engine.
+#[derive(Clone, Debug)]
+pub struct EngineRequest {
+    /// docker-machine's `--engine-*` flags.
+    pub options: EngineOptions,
+    /// Where a missing engine comes from.
+    pub install: EngineInstall,
+    /// `--tls-san`: further names and addresses of the engine.
+    pub tls_sans: Vec<String>,
+    /// The kind of the private keys that are made.
+    pub tls_key: KeyType,
+}
