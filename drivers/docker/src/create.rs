@@ -1,0 +1,230 @@
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rmachine_driver::{DriverError, MachineState, Operation, Resource, Work};
+use rmachine_engine::EngineError;
+
+use crate::archive::{self, Account, Injected};
+use crate::attach::Network;
+use crate::container::{Remake, Seen, Spec};
+use crate::daemon::{Below, Daemon};
+use crate::failure::{self, backend, backend_with_hint};
+use crate::host::DockerHost;
+use crate::isolation::Isolation;
+use crate::keys::MachineKeys;
+use crate::lock::lock;
+use crate::machine::Machine;
+use crate::{node_image, power};
+
+/// The kind of resource that a machine's container is.
+pub const CONTAINER: &str = "container";
+
+/// How often a container is made before giving up: once for each reason to make it in another
+/// way, and some for addresses that others take at the same moment.
+const ATTEMPTS: usize = 8;
+
+/// How long another process may take to attach a machine to the network.
+const NETWORK_LIMIT: Duration = Duration::from_secs(60);
+
+/// A machine that is running.
+pub struct Made {
+    pub seen: Seen,
+    pub host: DockerHost,
+    pub user: String,
+}
+
+/// What is tried, and changed when the engine refuses it.
+struct Attempt {
+    isolation: Isolation,
+    fixed_address: bool,
+    refused: String,
+}
+
+/// Makes the machine's container and starts it, or goes on with one that an earlier call left.
+pub async fn create(machine: &Machine, work: &Work<'_>) -> Result<Made, DriverError> {
+    let daemon = machine.daemon(Operation::Create).await?;
+    let below = daemon.below().await.map_err(made)?;
+    let keys = MachineKeys::ensure(&machine.context.machine_dir, &machine.context.name)?;
+    let image = match &machine.config.wanted_image {
+        Some(image) => image.clone(),
+        None => {
+            node_image::ensure(
+                daemon,
+                &machine.config.recipe(),
+                &cache(machine),
+                work.report,
+            )
+            .await?
+        }
+    };
+    let name = machine.container();
+    let mut attempt = Attempt {
+        isolation: daemon.known_isolation().await.map_err(made)?,
+        fixed_address: true,
+        refused: String::new(),
+    };
+    for _ in 0..ATTEMPTS {
+        let seen = match daemon.container(&name).await.map_err(made)? {
+            Some(seen) if seen.is_of(&machine.context) => seen,
+            Some(_) => return Err(foreign(&name)),
+            None => make(machine, daemon, &below, &image, &attempt, work).await?,
+        };
+        // Half removed, or left by a machine of the same name whose key is lost.
+        let dead = matches!(seen.state(), MachineState::Error | MachineState::Stopping);
+        if dead || !seen.opens_to_key_of(&machine.context) {
+            daemon.remove_container(&name).await.map_err(made)?;
+            continue;
+        }
+        if seen.state() == MachineState::Paused {
+            daemon.unpause(&name).await.map_err(made)?;
+        }
+        let user = account(daemon, &name, seen.image()).await?;
+        if seen.state() == MachineState::Stopped {
+            inject(machine, daemon, &keys, &user).await?;
+            work.report.step("starting the container");
+            if let Err(error) = daemon.start(&name).await {
+                attempt.learn(error)?;
+                daemon.remove_container(&name).await.map_err(made)?;
+                continue;
+            }
+            power::booting(daemon, &name, Operation::Create).await?;
+        }
+        return Ok(Made {
+            seen,
+            host: daemon.host().clone(),
+            user: user.name,
+        });
+    }
+    Err(backend(
+        Operation::Create,
+        format!(
+            "the container did not start in {ATTEMPTS} attempts; the last refusal: {}",
+            attempt.refused
+        ),
+    ))
+}
+
+impl Attempt {
+    /// Changes what was refused; gives the error back where nothing can be changed.
+    fn learn(&mut self, error: EngineError) -> Result<(), DriverError> {
+        let EngineError::Refused { message, .. } = &error else {
+            return Err(made(error));
+        };
+        match Remake::after(message) {
+            Some(Remake::WithoutPrivilege) if self.isolation == Isolation::Privileged => {
+                self.isolation = Isolation::Capabilities;
+            }
+            Some(Remake::WithoutAddress) if self.fixed_address => self.fixed_address = false,
+            Some(Remake::ElsewhereOnTheNetwork) => {}
+            _ => return Err(made(error)),
+        }
+        self.refused.clone_from(message);
+        Ok(())
+    }
+}
+
+/// The lock under which addresses are chosen and the shared network comes and goes.
+pub async fn network_lock(machine: &Machine, work: &Work<'_>) -> Result<File, DriverError> {
+    let path = cache(machine).join("network.lock");
+    lock(
+        &path,
+        "attaching a machine to the network",
+        NETWORK_LIMIT,
+        work.report,
+    )
+    .await
+}
+
+/// What the machines of this driver share in the store.
+fn cache(machine: &Machine) -> PathBuf {
+    machine.context.store_dir.join("cache").join("docker")
+}
+
+async fn make(
+    machine: &Machine,
+    daemon: &Daemon,
+    below: &Below,
+    image: &str,
+    attempt: &Attempt,
+    work: &Work<'_>,
+) -> Result<Seen, DriverError> {
+    let name = machine.container();
+    // Until the container exists, nobody else may choose its address or remove its network.
+    let _held = network_lock(machine, work).await?;
+    let network = match &machine.config.wanted_network {
+        Some(network) => Network::of_user(daemon, network).await?,
+        None => Network::shared(daemon, work.resources).await?,
+    };
+    let publish = machine.config.publish || below.addresses_unreachable;
+    let spec = Spec {
+        context: &machine.context,
+        config: &machine.config,
+        image,
+        network: network.name(),
+        place: network.place(attempt.fixed_address, publish)?,
+        isolation: attempt.isolation,
+        cgroups: below.cgroups,
+    };
+    work.resources
+        .about_to_make(&Resource::new(CONTAINER, &name))?;
+    work.report.step("making the container");
+    daemon
+        .make_container(&name, &spec.body())
+        .await
+        .map_err(made)?;
+    daemon
+        .container(&name)
+        .await
+        .map_err(made)?
+        .ok_or_else(|| machine.gone())
+}
+
+/// Who logs in, as the image has it.
+async fn account(daemon: &Daemon, name: &str, image: &str) -> Result<Account, DriverError> {
+    let passwd = daemon.file(name, "/etc/passwd").await;
+    let passwd = passwd.map_err(|e| failure::engine(Operation::Create, "reading the image", e))?;
+    archive::only_file(&passwd)
+        .ok()
+        .and_then(|text| archive::login_account(&text))
+        .ok_or_else(|| {
+            backend_with_hint(
+                Operation::Create,
+                format!("the image {image} has neither an account docker nor root"),
+                "give an image with systemd, sshd and such an account with --docker-image",
+            )
+        })
+}
+
+/// Gives the machine its keys before its first boot.
+async fn inject(
+    machine: &Machine,
+    daemon: &Daemon,
+    keys: &MachineKeys,
+    account: &Account,
+) -> Result<(), DriverError> {
+    let directory = &machine.context.machine_dir;
+    let (host_key, host_key_public) = keys.host(directory)?;
+    let archive = Injected {
+        account,
+        authorized_keys: &keys.authorized(directory)?,
+        host_key: &host_key,
+        host_key_public: &host_key_public,
+    }
+    .archive();
+    let archive = archive.map_err(|source| failure::file(directory, source))?;
+    let put = daemon.lay_over(&machine.container(), archive).await;
+    put.map_err(|e| failure::engine(Operation::Create, "giving the machine its keys", e))
+}
+
+fn foreign(name: &str) -> DriverError {
+    backend_with_hint(
+        Operation::Create,
+        format!("the engine has a container {name} that is not of this machine"),
+        "give the machine another name, or remove that container",
+    )
+}
+
+fn made(error: EngineError) -> DriverError {
+    failure::engine(Operation::Create, "making the container", error)
+}

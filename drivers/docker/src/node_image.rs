@@ -1,0 +1,181 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rmachine_driver::{DriverError, Operation, Report};
+use rmachine_engine::EngineError;
+
+use crate::bootstrap;
+use crate::daemon::Daemon;
+use crate::failure::{self, chain};
+use crate::lock::lock;
+use crate::recipe::Recipe;
+
+/// How long a registry has to say anything at all before the image is made without one.
+const REGISTRY_PROBE: Duration = Duration::from_secs(10);
+
+/// How long another process may take to build the image.
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Marks the images that rmachine builds, with how they were made.
+pub const IMAGE_LABEL: &str = "io.rmachine.node";
+
+/// The engine's own copy of the node image, built if it has none. Returns the image's name.
+pub async fn ensure(
+    daemon: &Daemon,
+    recipe: &Recipe,
+    cache: &Path,
+    report: &dyn Report,
+) -> Result<String, DriverError> {
+    let tag = recipe.tag();
+    if daemon.has_image(&tag).await.map_err(failed)? {
+        return Ok(tag);
+    }
+    let path = cache.join("image.lock");
+    let held = lock(&path, "building the node image", BUILD_LIMIT, report).await?;
+    if daemon.has_image(&tag).await.map_err(failed)? {
+        return Ok(tag);
+    }
+    match ensure_base(daemon, recipe, report).await {
+        Ok(()) => {
+            report.step(&format!("building the node image on {}", recipe.base()));
+            build(daemon, recipe, &tag, report).await?;
+        }
+        Err(no_base) => {
+            let why = format!("{} cannot be pulled ({})", recipe.base(), chain(&no_base));
+            bootstrap::build(daemon, recipe, &tag, cache, &held, &why, report).await?;
+        }
+    }
+    Ok(tag)
+}
+
+/// Sees to it that the engine has the base image.
+async fn ensure_base(
+    daemon: &Daemon,
+    recipe: &Recipe,
+    report: &dyn Report,
+) -> Result<(), EngineError> {
+    let base = recipe.base();
+    if daemon.has_image(&base).await? {
+        return Ok(());
+    }
+    report.step(&format!("pulling {base}"));
+    let answered = AtomicBool::new(false);
+    let pull = daemon.pull(&base, |_| answered.store(true, Ordering::Relaxed));
+    tokio::pin!(pull);
+    tokio::select! {
+        pulled = &mut pull => return pulled,
+        () = tokio::time::sleep(REGISTRY_PROBE) => {}
+    }
+    if answered.load(Ordering::Relaxed) {
+        return pull.await;
+    }
+    Err(EngineError::Deadline {
+        endpoint: daemon.host().to_string(),
+        waiting_for: "the first answer of a registry".to_owned(),
+        limit: REGISTRY_PROBE,
+    })
+}
+
+async fn build(
+    daemon: &Daemon,
+    recipe: &Recipe,
+    tag: &str,
+    report: &dyn Report,
+) -> Result<(), DriverError> {
+    let context = recipe
+        .context()
+        .map_err(|error| failure::backend(Operation::Create, error.to_string()))?;
+    let arguments = serde_json::json!({
+        "RELEASE": recipe.release.as_str(),
+        "MIRROR": recipe.mirror(),
+    });
+    let labels = serde_json::json!({IMAGE_LABEL: "base"});
+    let mut output = Tail::default();
+    let built = daemon
+        .build(tag, &arguments, &labels, context, |line| {
+            let text = line["stream"].as_str().unwrap_or_default();
+            for line in text.lines() {
+                if let Some(step) = step_of(line) {
+                    report.step(step);
+                }
+                output.push(line);
+            }
+        })
+        .await;
+    built.map_err(|error| DriverError::Backend {
+        operation: Operation::Create,
+        message: format!("the node image could not be built; {}", output.shown()),
+        hint: None,
+        source: Some(Box::new(error)),
+    })
+}
+
+/// What a line of a build's output says about its progress, if it is one of ours.
+pub fn step_of(line: &str) -> Option<&str> {
+    // The engine colours what came from standard error.
+    let (before, step) = line.split_once("step: ")?;
+    let step = step.split('\u{1b}').next()?.trim_end();
+    (before.is_empty() || before.starts_with('\u{1b}')).then_some(step)
+}
+
+/// The last lines of a program's output, for the message when it fails.
+#[derive(Default)]
+pub struct Tail(std::collections::VecDeque<String>);
+
+impl Tail {
+    /// How many lines a person gets to see.
+    const KEPT: usize = 12;
+
+    pub fn push(&mut self, line: &str) {
+        let line = line.trim();
+        if line.is_empty() {
+            return;
+        }
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(line.to_owned());
+    }
+
+    pub fn shown(&self) -> String {
+        let lines: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        if lines.is_empty() {
+            "it said nothing".to_owned()
+        } else {
+            format!("its last words:\n{}", lines.join("\n"))
+        }
+    }
+}
+
+fn failed(error: EngineError) -> DriverError {
+    failure::engine(Operation::Create, "looking for the node image", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_our_steps_in_a_builds_output() {
+        assert_eq!(step_of("step: cleaning up"), Some("cleaning up"));
+        assert_eq!(
+            step_of("\u{1b}[91mstep: cleaning up\u{1b}[0m"),
+            Some("cleaning up")
+        );
+        assert_eq!(step_of("Step 1/9 : FROM debian"), None);
+        assert_eq!(step_of("the next step: none"), None);
+    }
+
+    #[test]
+    fn keeps_the_last_lines_only() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.shown(), "it said nothing");
+        for n in 0..20 {
+            tail.push(&format!("line {n}\n"));
+            tail.push("  ");
+        }
+        assert!(tail.shown().starts_with("its last words:\nline 8\n"));
+        assert!(tail.shown().ends_with("line 19"));
+    }
+}

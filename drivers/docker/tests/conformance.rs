@@ -1,0 +1,242 @@
+//! The driver contract, on a real engine: `RMACHINE_TEST_ENGINE` names it, as
+//! `unix:///path/of/docker.sock`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the set-up of a test may fail, and says why it is skipped"
+)]
+
+use std::fs::File;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rmachine_docker::DockerKind;
+use rmachine_driver::{
+    Capabilities, Driver, DriverError, DriverKind as _, FlagValue, ResourceJournal as _,
+    SshEndpoint,
+};
+use rmachine_driver_conformance::{Subject, walk};
+use tokio::process::Command;
+
+/// How long a host may take until its sshd answers.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+
+/// The engine to test on, unless the reason to skip was printed.
+///
+/// It is given to one test at a time, whatever runs them: each has a store of its own, and so
+/// would build a node image of its own where the engine has none yet.
+fn engine() -> Option<(FlagValue, File)> {
+    let Ok(engine) = std::env::var("RMACHINE_TEST_ENGINE") else {
+        println!("skipped: RMACHINE_TEST_ENGINE names no engine");
+        return None;
+    };
+    let turn = File::create(std::env::temp_dir().join("rmachine-docker-test.lock")).unwrap();
+    turn.lock().unwrap();
+    Some((FlagValue::Text(engine), turn))
+}
+
+/// A machine whose name no other run of the tests has.
+fn subject<'a>(
+    kind: &'a DockerKind,
+    engine: FlagValue,
+    name: &str,
+    more: impl IntoIterator<Item = (&'static str, FlagValue)>,
+) -> Subject<'a> {
+    let name = format!("{name}-{}", std::process::id());
+    let flags = [("docker-host", engine)].into_iter().chain(more);
+    Subject::new(kind, &name, flags)
+}
+
+/// What a command says on the host, over the system's ssh and with nothing but what the driver
+/// tells: the host key must be known from the first contact.
+async fn on_host(endpoint: &SshEndpoint, command: &str) -> String {
+    let identity = endpoint.identity.as_ref().unwrap();
+    let began = Instant::now();
+    loop {
+        let output = Command::new("ssh")
+            .args([
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
+            .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5"])
+            .arg("-o")
+            .arg(format!(
+                "UserKnownHostsFile={}",
+                endpoint.known_hosts.display()
+            ))
+            .arg("-o")
+            .arg(format!("HostKeyAlias={}", endpoint.host_key_alias))
+            .arg("-p")
+            .arg(endpoint.port.unwrap().to_string())
+            .arg("-i")
+            .arg(identity)
+            .arg("-l")
+            .arg(endpoint.user.as_ref().unwrap())
+            .arg(endpoint.host.to_string())
+            .arg(command)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        if output.status.success() {
+            return String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let booting = said.contains("refused") || said.contains("closed") || said.contains("reset");
+        assert!(booting && began.elapsed() < BOOT_LIMIT, "{command}: {said}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn on(driver: &dyn Driver, command: &str) -> String {
+    let endpoint = driver.ssh().await.unwrap().unwrap();
+    on_host(&endpoint, command).await
+}
+
+#[tokio::test]
+async fn a_container_lives_the_life_of_a_machine() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let subject = subject(&kind, engine, "life", []);
+    let driver = walk(&subject).await;
+    assert_eq!(
+        driver.capabilities(),
+        Capabilities {
+            power: true,
+            restart: true,
+            provisioned: true,
+            adopted: false,
+            address_moves: false,
+        }
+    );
+    let told = subject.told().texts();
+    assert!(
+        told.iter().any(|text| text == "starting the container"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_host_has_systemd_an_engine_and_the_keys_that_it_was_given() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let limits = [
+        ("docker-memory", FlagValue::Number(512)),
+        ("docker-cpus", FlagValue::Text("1.5".to_owned())),
+    ];
+    let subject = subject(&kind, engine, "host", limits);
+    let mut driver = subject.configure();
+    driver.check(&subject.work()).await.unwrap();
+    driver.create(&subject.work()).await.unwrap();
+
+    let driver_ref = driver.as_ref();
+    assert_eq!(
+        on(driver_ref, "hostname").await,
+        format!("host-{}", std::process::id())
+    );
+    assert_eq!(on(driver_ref, "sudo -n cat /proc/1/comm").await, "systemd");
+    let up = "systemctl is-system-running --wait; docker info -f '{{.Driver}}'";
+    assert_eq!(on(driver_ref, up).await, "running\noverlay2");
+    let limit = "cat /sys/fs/cgroup/memory/docker/*/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null | sort -u | grep -x 536870912 | head -1";
+    assert_eq!(on(driver_ref, limit).await, "536870912");
+
+    driver.stop(&subject.work()).await.unwrap();
+    driver.start(&subject.work()).await.unwrap();
+    assert_eq!(on(driver.as_ref(), "id -un").await, "docker");
+    driver.remove(&subject.work()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_is_reached_through_the_loopback_where_asked() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let publish = [("docker-publish", FlagValue::Switch(true))];
+    let subject = subject(&kind, engine, "loop", publish);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let url = driver.url().await.unwrap();
+    assert!(url.starts_with("tcp://127.0.0.1:"), "{url}");
+    assert!(!url.ends_with(":2376"), "{url}");
+    assert_eq!(driver.engine_port(), 2376);
+    assert_eq!(on(driver.as_ref(), "id -un").await, "docker");
+    driver.remove(&subject.work()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_container_of_somebody_else_is_not_touched() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let first = subject(&kind, engine.clone(), "mine", []);
+    let mut theirs = first.configure();
+    theirs.create(&first.work()).await.unwrap();
+
+    let second = subject(&kind, engine, "mine", []);
+    let mut ours = second.configure();
+    let refused = ours.check(&second.work()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("not of this machine"),
+        "{refused}"
+    );
+    let refused = ours.create(&second.work()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("not of this machine"),
+        "{refused}"
+    );
+    ours.remove(&second.work()).await.unwrap();
+
+    assert_eq!(on(theirs.as_ref(), "id -un").await, "docker");
+    theirs.remove(&first.work()).await.unwrap();
+    assert!(first.journal().owned().is_empty());
+}
+
+#[tokio::test]
+async fn check_finds_every_reason_at_once() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let wrong = [
+        ("docker-image", FlagValue::Text("no/such:image".to_owned())),
+        (
+            "docker-network",
+            FlagValue::Text("no-such-network".to_owned()),
+        ),
+        ("docker-memory", FlagValue::Number(16)),
+        ("docker-cpus", FlagValue::Text("5000".to_owned())),
+    ];
+    let subject = subject(&kind, engine, "wrong", wrong);
+    let found = subject.configure().check(&subject.work()).await;
+    let Err(DriverError::Check(failures)) = found else {
+        panic!("{found:?}");
+    };
+    let subjects: Vec<&str> = failures.iter().map(|f| f.subject.as_str()).collect();
+    assert_eq!(subjects, ["memory", "processors", "image", "network"]);
+    assert!(failures.iter().all(|failure| !failure.remedy.is_empty()));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_said_so() {
+    let kind = DockerKind::new(None);
+    let nowhere = FlagValue::Text("unix:///nonexistent/docker.sock".to_owned());
+    let subject = subject(&kind, nowhere, "nowhere", []);
+    let found = subject.configure().check(&subject.work()).await;
+    let Err(DriverError::Check(failures)) = found else {
+        panic!("{found:?}");
+    };
+    assert!(failures[0].finding.contains("/nonexistent/docker.sock"));
+    assert!(failures[0].remedy.contains("--docker-host"), "{failures:?}");
+    assert!(kind.flags().iter().all(|flag| flag.env.is_some()));
+}
