@@ -1,0 +1,182 @@
+#!/bin/sh
+# The lab: a private engine, and images of the stock hosts that the tests adopt.
+#
+#   tests/lab/lab.sh up      install what is missing, start the engine, build the images;
+#                            print the variables that the tests read, as shell assignments
+#   tests/lab/lab.sh down    stop the engine that `up` started
+#   tests/lab/lab.sh clean   the same, and remove all that the lab keeps on disk
+#
+# The lab lies in $RMACHINE_LAB (default /var/lib/rmachine-lab). Where RMACHINE_LAB_ENGINE is set
+# to the URL of an engine, that one is used, and left running by `down`. Everything is built once:
+# an image's tag is the hash of its recipe. Exits with 77 and the reason where a lab cannot be.
+set -eu
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+LAB=${RMACHINE_LAB:-/var/lib/rmachine-lab}
+ENGINE=${RMACHINE_LAB_ENGINE:-unix://$LAB/docker.sock}
+BRIDGE=${RMACHINE_LAB_BRIDGE:-172.31.0.1/16}
+BASE=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,iptables,ca-certificates,curl,procps,kmod
+
+main() {
+    case ${1:-} in
+        up) up ;;
+        down) down ;;
+        clean) clean ;;
+        *)
+            sed -n '2,11s/^# \{0,1\}//p' "$HERE/lab.sh" >&2
+            exit 2
+            ;;
+    esac
+}
+
+up() {
+    [ "$(id -u)" = 0 ] || cannot "only root can make a lab"
+    command -v apt-get >/dev/null || cannot "a lab needs Debian's apt-get"
+    mkdir -p "$LAB"
+    exec 9>"$LAB/lock"
+    flock -w 1800 9 || cannot "another lab.sh has held $LAB/lock for half an hour"
+    install_packages docker.io debootstrap openssh-client openssh-server iptables iproute2 \
+        openssl faketime fish zsh tcsh
+    start_engine
+
+    bare=$(base_image bare bookworm)
+    engine_image bookworm "$bare" docker.io >/dev/null
+    bare_trixie=$(base_image bare-trixie trixie)
+    engine_image trixie "$bare_trixie" docker.io docker-cli >/dev/null
+    printf 'RMACHINE_LAB_ENGINE=%s\n' "$ENGINE"
+}
+
+down() {
+    [ -s "$LAB/dockerd.pid" ] || return 0
+    pid=$(cat "$LAB/dockerd.pid")
+    # The number may be another program's by now.
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 0
+    kill "$pid"
+    wait_for 60 "the engine to stop" test ! -e "/proc/$pid"
+}
+
+clean() {
+    down
+    # What an engine that was killed has left mounted.
+    awk -v under="$LAB/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r |
+        while read -r mounted; do umount "$mounted"; done
+    rm -rf "$LAB"
+}
+
+install_packages() {
+    missing=
+    for package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    say "installing$missing"
+    {
+        timeout 300 apt-get update -q
+        # shellcheck disable=SC2086 # a list of names
+        DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -q -y --no-install-recommends $missing
+    } >"$LAB/apt.log" 2>&1 </dev/null || cannot_see apt.log "apt-get could not install$missing"
+}
+
+start_engine() {
+    ! engine 10 version >/dev/null 2>&1 || return 0
+    [ -z "${RMACHINE_LAB_ENGINE:-}" ] || cannot "no engine answers at $ENGINE"
+    say "starting an engine in $LAB"
+    setsid dockerd --data-root "$LAB/data" --exec-root "$LAB/exec" --pidfile "$LAB/dockerd.pid" \
+        --host "$ENGINE" --bip "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
+    wait_for 60 "the engine" engine 5 version || cannot_see dockerd.log "the engine did not come up"
+}
+
+# base_image NAME RELEASE: a host as a provider hands it over, with no engine; prints its tag.
+base_image() {
+    image=rmachine-lab/$1 release=$2
+    tag=$image:$(printf '%s\n' "$release" "$BASE" | cat - "$HERE/host.sh" | hash)
+    if ! has "$tag"; then
+        say "building $tag"
+        root=$(mktemp -d "$LAB/root.XXXXXX")
+        bootstrap "$release" "$root" >"$LAB/image.log" 2>&1 </dev/null || {
+            rm -rf "$root"
+            cannot_see image.log "debootstrap could not make a $release"
+        }
+        tar -C "$root" --numeric-owner --one-file-system -cf - . |
+            engine 600 import --change 'CMD ["/sbin/init"]' --change 'ENV container=docker' - "$tag" \
+                >/dev/null
+        rm -rf "$root"
+    fi
+    engine 30 tag "$tag" "$image:latest"
+    echo "$tag"
+}
+
+# bootstrap RELEASE DIRECTORY
+bootstrap() {
+    # shellcheck disable=SC2046 # no mirror, no word
+    timeout 1200 debootstrap --variant=minbase --include="$BASE" "$1" "$2" $(mirror) &&
+        sh "$HERE/host.sh" "$2"
+}
+
+# engine_image NAME FROM PACKAGES...: a base with the release's own engine, just as its package
+# leaves it.
+engine_image() {
+    image=rmachine-lab/$1 from=$2
+    shift 2
+    recipe="FROM $from
+RUN printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \\
+    && apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $* \\
+    && apt-get clean && rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /etc/docker/key.json"
+    tag=$image:$(printf '%s\n' "$recipe" | hash)
+    if ! has "$tag"; then
+        say "building $tag"
+        printf '%s\n' "$recipe" | DOCKER_BUILDKIT=0 engine 1200 build --force-rm --network host -t "$tag" - \
+            >"$LAB/image.log" 2>&1 || cannot_see image.log "the packages could not be installed"
+    fi
+    engine 30 tag "$tag" "$image:latest"
+    echo "$tag"
+}
+
+# The mirror of Debian that this machine itself uses, if it says.
+mirror() {
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --format '$(ORIGIN)/$(LABEL)/$(COMPONENT) $(REPO_URI)' 2>/dev/null |
+        awk '$1 == "Debian/Debian/main" && $2 ~ /^https?:/ { print $2; exit }'
+}
+
+# engine LIMIT ARGS...: the engine's client; no call waits for ever.
+engine() {
+    limit=$1
+    shift
+    timeout "$limit" docker -H "$ENGINE" "$@" 9>&-
+}
+
+has() { engine 30 image inspect "$1" >/dev/null 2>&1; }
+
+hash() { sha256sum | cut -c1-16; }
+
+# wait_for SECONDS WHAT COMMAND...
+wait_for() {
+    seconds=$1 what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        seconds=$((seconds - 1))
+        [ "$seconds" -gt 0 ] || {
+            say "waited in vain for $what"
+            return 1
+        }
+        sleep 1
+    done
+}
+
+say() { printf 'lab: %s\n' "$*" >&2; }
+
+cannot() {
+    say "skipped: $*"
+    exit 77
+}
+
+# cannot_see LOG REASON...
+cannot_see() {
+    tail -n 20 "$LAB/$1" >&2
+    shift
+    cannot "$@"
+}
+
+main "$@"

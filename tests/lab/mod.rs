@@ -1,0 +1,19 @@
+//! Real hosts for tests: containers of the lab's engine, with systemd as their first process, an
+//! sshd, and the engine that their distribution ships. `tests/lab/lab.sh up` makes the lab.
+//!
+//! A test that finds no lab prints `skipped: reason` and ends well:
+//!
+//! ```ignore
+//! let Some(host) = Host::start(Image::Bookworm) else { return };
+//! ```
+//!
+//! When `RMACHINE_LAB_ENGINE` names an engine, a lab is expected there, and its absence is a
+//! failure. With `RMACHINE_LAB_KEEP=1` hosts outlive their tests.
+
+mod engine;
+mod host;
+mod network;
+
+pub use engine::{Lab, lab};
+pub use host::{Host, Image, Ran};
+pub use network::Network;
