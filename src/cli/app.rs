@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
 use rmachine_driver::{Driver, DriverKind, MachineName};
+use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
@@ -155,14 +156,21 @@ impl App {
         )
     }
 
-    /// Other places of the shared certificates than the store's own.
-    pub fn certificate_overrides(&self) -> CertificateOverrides {
-        CertificateOverrides {
-            ca_certificate: self.globals.tls_ca_cert.clone(),
-            ca_key: self.globals.tls_ca_key.clone(),
-            client_certificate: self.globals.tls_client_cert.clone(),
-            client_key: self.globals.tls_client_key.clone(),
-        }
+    /// The machines of the store, for the commands that change them.
+    pub fn machines(&self) -> Machines {
+        let user = self.process.var("USER").or(self.process.var("USERNAME"));
+        let backend = self.globals.native_ssh.then_some(Backend::Native);
+        let settings = Settings {
+            organization: user.unwrap_or("unknown").to_owned(),
+            ssh: self.ssh_options(backend),
+            certificates: CertificateOverrides {
+                ca_certificate: self.globals.tls_ca_cert.clone(),
+                ca_key: self.globals.tls_ca_key.clone(),
+                client_certificate: self.globals.tls_client_cert.clone(),
+                client_key: self.globals.tls_client_key.clone(),
+            },
+        };
+        Machines::new(self.store.clone(), drivers::kinds(), settings)
     }
 
     /// Reads a machine from the store.

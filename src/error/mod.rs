@@ -1,8 +1,9 @@
 //! What a person reads when something fails, and the exit code.
 //!
-//! The libraries' errors are data. In `told.rs`, and nowhere else, they become a sentence, its
+//! The libraries' errors are data. In this module, and nowhere else, they become a sentence, its
 //! causes and hints that can be pasted into a shell.
 
+mod lifecycle;
 mod told;
 
 use std::error::Error as StdError;
@@ -128,14 +129,29 @@ impl CommandError {
         self
     }
 
-    /// Names the machine at the head of the message, and how it is started where that would help.
+    /// Puts the machine's name where a hint says `NAME`.
+    #[must_use]
+    pub fn about(mut self, name: &str) -> Self {
+        for hint in &mut self.hints {
+            *hint = hint.replace("NAME", name);
+        }
+        self
+    }
+
+    /// Says which machine it was, in the message and in the hints.
     #[must_use]
     pub fn of_machine(mut self, name: &str) -> Self {
-        self.message = format!("{name}: {}", self.message);
-        match self.kind {
-            ErrorKind::NotRunning => self.hint(format!("rmachine start {name}")),
-            _ => self,
+        let names_it = self.message.split([' ', ':', '"']).any(|word| word == name);
+        if !names_it {
+            self.message = format!("{name}: {}", self.message);
         }
+        self.about(name)
+    }
+
+    /// Message and causes in one line.
+    pub fn in_one_line(&self) -> String {
+        let parts = std::iter::once(&self.message).chain(&self.causes);
+        parts.map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 
     /// The error as lines for standard error.
@@ -163,6 +179,21 @@ mod tests {
         assert_eq!(
             error.to_text(),
             "error: cannot reach n1\ncaused by: refused\nhint: rmachine start n1\n"
+        );
+    }
+
+    #[test]
+    fn names_the_machine_once() {
+        let of = |message: &str| CommandError::failed(message).hint("rmachine start NAME");
+        let told = of("the machine is not running").of_machine("n1");
+        assert_eq!(
+            told.to_text(),
+            "error: n1: the machine is not running\nhint: rmachine start n1\n"
+        );
+        let told = of("there is no machine n1").of_machine("n1");
+        assert_eq!(
+            told.to_text(),
+            "error: there is no machine n1\nhint: rmachine start n1\n"
         );
     }
 

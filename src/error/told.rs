@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::path::Path;
 
-use rmachine_driver::DriverError;
+use rmachine_driver::{CheckFailure, DriverError};
 use rmachine_engine::{EngineError, TlsReason};
 use rmachine_machine::StoreError;
 use rmachine_ssh::SshError;
@@ -9,7 +9,7 @@ use rmachine_ssh::SshError;
 use super::{CommandError, ErrorKind};
 
 /// The library's sentence is the message; what lies behind it are the causes.
-fn described(kind: ErrorKind, error: &(dyn StdError + 'static)) -> CommandError {
+pub(super) fn described(kind: ErrorKind, error: &(dyn StdError + 'static)) -> CommandError {
     let mut described = CommandError::new(kind, error.to_string());
     described.causes = causes_of(error);
     described
@@ -34,34 +34,38 @@ pub(super) fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
 
 impl From<DriverError> for CommandError {
     fn from(error: DriverError) -> Self {
+        let told = |kind| described(kind, &error);
         match &error {
-            DriverError::Check(failures) => {
-                let mut told = Self::new(
-                    ErrorKind::CheckFailed,
-                    "the machine cannot be made like this",
-                );
-                for failure in failures {
-                    told.causes.push(failure.to_string());
-                    if !failure.remedy.is_empty() && !told.hints.contains(&failure.remedy) {
-                        told.hints.push(failure.remedy.clone());
-                    }
-                }
-                told
-            }
-            DriverError::Flag(_) => described(ErrorKind::Usage, &error),
-            DriverError::NotRunning => described(ErrorKind::NotRunning, &error),
-            DriverError::Timeout { .. } => described(ErrorKind::TimedOut, &error),
+            DriverError::Check(failures) => refused(failures),
+            DriverError::Flag(_) => told(ErrorKind::Usage),
+            DriverError::NotRunning => told(ErrorKind::NotRunning).hint("rmachine start NAME"),
+            DriverError::Timeout { .. } => told(ErrorKind::TimedOut),
+            DriverError::Gone { .. } => told(ErrorKind::Failed).hint("rmachine rm --force NAME"),
             DriverError::Backend { hint, .. } => {
-                let mut told = described(ErrorKind::Failed, &error);
+                let mut told = told(ErrorKind::Failed);
                 told.hints.extend(hint.clone());
                 told
             }
             DriverError::Config { .. }
             | DriverError::Unsupported { .. }
-            | DriverError::Gone { .. }
-            | DriverError::File { .. } => described(ErrorKind::Failed, &error),
+            | DriverError::File { .. } => told(ErrorKind::Failed),
         }
     }
+}
+
+/// What the check before `create` found: each finding is a cause, each remedy a hint.
+fn refused(failures: &[CheckFailure]) -> CommandError {
+    let mut told = CommandError::new(
+        ErrorKind::CheckFailed,
+        "the pre-create check failed; nothing was touched",
+    );
+    for failure in failures {
+        told.causes.push(failure.to_string());
+        if !failure.remedy.is_empty() && !told.hints.contains(&failure.remedy) {
+            told.hints.push(failure.remedy.clone());
+        }
+    }
+    told
 }
 
 impl From<StoreError> for CommandError {
@@ -87,66 +91,65 @@ impl CommandError {
     /// An error of the engine of this machine.
     pub fn of_engine(error: EngineError, name: &str) -> Self {
         let told = |kind| described(kind, &error);
-        let regenerate = format!("rmachine regenerate-certs {name}");
-        match &error {
-            EngineError::Tls { reason, .. } => {
-                let told = told(ErrorKind::Connection);
-                match reason {
-                    TlsReason::NotYetValid => told.hint(format!("rmachine ssh {name} date")),
-                    TlsReason::ClientRefused => told.hint(format!("{regenerate} --client-certs")),
-                    TlsReason::NotTls => told.hint(format!("rmachine provision {name}")),
-                    TlsReason::UnknownAuthority
-                    | TlsReason::NameMismatch
-                    | TlsReason::Expired
-                    | TlsReason::Other => told.hint(regenerate),
-                }
-            }
+        let told = match &error {
+            EngineError::Tls { reason, .. } => told(ErrorKind::Connection).hint(match reason {
+                TlsReason::NotYetValid => "rmachine ssh NAME date",
+                TlsReason::ClientRefused => "rmachine regenerate-certs --client-certs NAME",
+                TlsReason::NotTls => "rmachine provision NAME",
+                TlsReason::UnknownAuthority
+                | TlsReason::NameMismatch
+                | TlsReason::Expired
+                | TlsReason::Other => "rmachine regenerate-certs NAME",
+            }),
             EngineError::Unreachable { .. } => {
-                told(ErrorKind::Connection).hint(format!("rmachine status {name}"))
+                told(ErrorKind::Connection).hint("rmachine status NAME")
             }
-            EngineError::Deadline { .. } => {
-                told(ErrorKind::TimedOut).hint(format!("rmachine status {name}"))
-            }
+            EngineError::Deadline { .. } => told(ErrorKind::TimedOut).hint("rmachine status NAME"),
             EngineError::Refused { .. }
             | EngineError::Protocol { .. }
             | EngineError::TooOld { .. }
             | EngineError::InvalidEndpoint { .. } => told(ErrorKind::Failed),
-        }
+        };
+        told.about(name)
     }
-}
 
-impl CommandError {
     /// An error of the SSH connection to this machine.
     pub fn of_ssh(error: SshError, name: &str) -> Self {
         let told = |kind| described(kind, &error);
-        match &error {
+        let connection = |hint: String| told(ErrorKind::Connection).hint(hint);
+        let told = match &error {
             SshError::NoProgram { .. } => {
                 told(ErrorKind::Failed).hint("export MACHINE_NATIVE_SSH=1")
             }
-            SshError::Unreachable { .. } => {
-                told(ErrorKind::Connection).hint(format!("rmachine status {name}"))
-            }
-            SshError::HostKeyChanged { known_hosts, .. } => told(ErrorKind::Connection).hint(
-                format!("ssh-keygen -R {name} -f {}", shell_word(known_hosts)),
-            ),
-            SshError::AuthRefused { host, user, .. } => {
-                told(ErrorKind::Connection).hint(format!("ssh-copy-id {user}@{host}"))
-            }
-            SshError::KeyTooOpen { path, .. } => {
-                told(ErrorKind::Connection).hint(format!("chmod 600 {}", shell_word(path)))
-            }
-            SshError::PassphraseNeeded { key } => {
-                told(ErrorKind::Connection).hint(format!("ssh-add {}", shell_word(key)))
-            }
-            SshError::TimedOut { .. } => told(ErrorKind::TimedOut),
             SshError::NeedsSystemSsh { .. } => {
                 told(ErrorKind::Failed).hint("unset MACHINE_NATIVE_SSH")
             }
-            SshError::KeyUnreadable { .. } | SshError::ConnectionLost { .. } => {
-                told(ErrorKind::Connection)
+            SshError::HostKeyChanged { known_hosts, .. } => {
+                connection(format!("ssh-keygen -R NAME -f {}", shell_word(known_hosts)))
             }
-            _ => told(ErrorKind::Failed),
-        }
+            SshError::AuthRefused { host, user, .. } => {
+                connection(format!("ssh-copy-id {user}@{host}"))
+            }
+            SshError::KeyTooOpen { path, .. } => {
+                connection(format!("chmod 600 {}", shell_word(path)))
+            }
+            SshError::PassphraseNeeded { key } => {
+                connection(format!("ssh-add {}", shell_word(key)))
+            }
+            SshError::SudoPasswordNeeded { .. } => connection("rmachine create --help".to_owned()),
+            SshError::TimedOut { .. } => told(ErrorKind::TimedOut),
+            SshError::Unreachable { .. }
+            | SshError::ConnectionLost { .. }
+            | SshError::KeyUnreadable { .. }
+            | SshError::SudoRefused { .. }
+            | SshError::SudoAbsent { .. }
+            | SshError::SudoPasswordFile { .. } => told(ErrorKind::Connection),
+            SshError::UploadFailed { .. }
+            | SshError::Unusable { .. }
+            | SshError::Protocol { .. }
+            | SshError::Local { .. } => told(ErrorKind::Failed),
+        };
+        told.about(name)
     }
 }
 

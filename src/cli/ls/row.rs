@@ -61,7 +61,7 @@ impl Row {
             name: name.to_owned(),
             driver: "not found".to_owned(),
             state: MachineState::Error,
-            errors: vec![in_one_line(error)],
+            errors: vec![error.in_one_line()],
             ..Self::default()
         }
     }
@@ -95,7 +95,7 @@ impl Row {
             }
             Err(error) => {
                 row.state = MachineState::Error;
-                row.errors.push(in_one_line(&error));
+                row.errors.push(error.in_one_line());
             }
         }
         row.response_time = started.elapsed();
@@ -107,7 +107,7 @@ impl Row {
         self.state = match timeout(limit, machine.driver.state()).await {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
-                self.errors.push(in_one_line(&error.into()));
+                self.errors.push(CommandError::from(error).in_one_line());
                 MachineState::Error
             }
             Err(_) => MachineState::Timeout,
@@ -118,7 +118,7 @@ impl Row {
         match timeout_at(end, machine.driver.url()).await {
             Ok(Ok(url)) => self.url = url,
             Ok(Err(DriverError::NotRunning)) => return,
-            Ok(Err(error)) => return self.errors.push(in_one_line(&error.into())),
+            Ok(Err(error)) => return self.errors.push(CommandError::from(error).in_one_line()),
             Err(_) => return self.errors.push("its URL was not known in time".to_owned()),
         }
         self.compare_with_docker_host(app, machine);
@@ -126,7 +126,7 @@ impl Row {
         if machine.record.own.journal.is_ready()
             && let Err(error) = self.ask_engine(app, machine, end).await
         {
-            self.errors.push(in_one_line(&error));
+            self.errors.push(error.in_one_line());
         }
     }
 
@@ -196,9 +196,4 @@ fn expiring(app: &App, record: &Record) -> Option<String> {
             _ => None,
         }
     })
-}
-
-fn in_one_line(error: &CommandError) -> String {
-    let parts = std::iter::once(&error.message).chain(&error.causes);
-    parts.map(String::as_str).collect::<Vec<_>>().join(": ")
 }
