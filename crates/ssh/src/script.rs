@@ -49,10 +49,11 @@ pub(crate) fn feed_script(script: &str) -> Vec<u8> {
         "{ while read -r _; do :; done; trap '' TERM; kill -TERM 0; sleep 3; kill -KILL 0; }",
         " <&3 >/dev/null 2>&1 &"
     );
+    // A function must not be empty; a script may be, or all comment.
     // One line, in braces: sh must have read all of itself before the watch reads along, and a
     // part of it must mean nothing.
     format!(
-        "exec /bin/sh -s\nmain() {{\n{body}\n}}\n{{ exec 3<&0; {watch} watch=$!; \
+        "exec /bin/sh -s\nmain() {{\n:\n{script}\n}}\n{{ exec 3<&0; {watch} watch=$!; \
          (main) </dev/null 3<&-; status=$?; exec 2>/dev/null; kill \"$watch\"; exit \"$status\"; }}\n"
     )
     .into_bytes()

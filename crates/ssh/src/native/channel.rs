@@ -3,7 +3,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use ssh2::{BlockDirections, Channel};
+use ssh2::{BlockDirections, Channel, ErrorCode};
 
 use super::login::Line;
 use crate::Output;
@@ -48,11 +48,11 @@ pub(super) fn converse(
     };
     let mut output = Output::default();
     let mut channel = wait
-        .until(|| Ok(line.session.channel_session()?))
+        .until(|| line.session.channel_session().map_err(refused_for_now))
         .map_err(|stop| stop.failure(&output))?;
     let outcome = wait
         .until(|| Ok(channel.exec(&conversation.line)?))
-        .and_then(|()| speak(&wait, &mut channel, conversation))
+        .and_then(|()| speak(&wait, &mut channel, conversation, &mut output))
         .and_then(|()| listen(&wait, &mut channel, &mut output))
         .and_then(|()| status(&wait, &mut channel))
         .map_err(|stop| stop.failure(&output));
@@ -76,17 +76,38 @@ pub(super) fn converse(
     }
 }
 
-/// Writes all input before anything is read: libssh2 can do one at a time. Nothing the host runs
-/// for us writes much before it has read everything.
-fn speak(wait: &Wait<'_>, channel: &mut Channel, conversation: &Conversation) -> Result<(), Stop> {
+/// A host that allows one session may not have noticed the end of the one before: no reason to
+/// stop waiting.
+fn refused_for_now(error: ssh2::Error) -> io::Error {
+    match error.code() {
+        ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_CHANNEL_FAILURE) => {
+            io::ErrorKind::WouldBlock.into()
+        }
+        _ => error.into(),
+    }
+}
+
+/// Writes all input, then listens. What arrives meanwhile is taken too, for libssh2 knows no end
+/// of a channel with something unread; it is little, since nothing the host runs for us says much
+/// before it has read everything.
+fn speak(
+    wait: &Wait<'_>,
+    channel: &mut Channel,
+    conversation: &Conversation,
+    output: &mut Output,
+) -> Result<(), Stop> {
+    let mut chunk = vec![0; CHUNK];
     let mut rest = conversation.input.as_slice();
     while !rest.is_empty() {
-        let written = wait.until(|| {
-            if channel.eof() {
-                // It ended before it has read everything, and says why by its status.
-                return Ok(rest.len());
+        let written = wait.until(|| match channel.write(rest) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match hear(channel, &mut chunk, output)? {
+                    // It ended before it has read everything, and says why by its status.
+                    Heard::End => Ok(rest.len()),
+                    Heard::Something | Heard::Nothing => Err(error),
+                }
             }
-            channel.write(rest)
+            other => other,
         })?;
         rest = rest.get(written..).unwrap_or_default();
     }
@@ -102,25 +123,31 @@ fn listen(wait: &Wait<'_>, channel: &mut Channel, output: &mut Output) -> Result
         let heard = wait.until(|| {
             // A connection that is gone shows itself when something is read.
             let _ = wait.line.session.keepalive_send();
-            let more = drain(channel, &mut chunk, &mut output.stdout)?;
-            let more_errors = drain(&mut channel.stderr(), &mut chunk, &mut output.stderr)?;
-            if more || more_errors {
-                Ok(Heard::Something)
-            } else if channel.eof() {
-                Ok(Heard::End)
-            } else {
-                Err(io::ErrorKind::WouldBlock.into())
+            match hear(channel, &mut chunk, output)? {
+                Heard::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                heard => Ok(heard),
             }
         })?;
-        if heard == Heard::End {
+        if let Heard::End = heard {
             return Ok(());
         }
     }
 }
 
-#[derive(Eq, PartialEq)]
+/// Takes what is there for now.
+fn hear(channel: &mut Channel, chunk: &mut [u8], output: &mut Output) -> io::Result<Heard> {
+    let more = drain(channel, chunk, &mut output.stdout)?;
+    let more_errors = drain(&mut channel.stderr(), chunk, &mut output.stderr)?;
+    Ok(match more || more_errors {
+        true => Heard::Something,
+        false if channel.eof() => Heard::End,
+        false => Heard::Nothing,
+    })
+}
+
 enum Heard {
     Something,
+    Nothing,
     End,
 }
 
@@ -185,17 +212,17 @@ impl Wait<'_> {
     /// Repeats an operation until it does not have to wait.
     fn until<T>(&self, mut operation: impl FnMut() -> io::Result<T>) -> Result<T, Stop> {
         loop {
-            match operation() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Stop::Error(error)),
-                Ok(value) => return Ok(value),
-            }
             if (self.abandoned)() {
                 return Err(Stop::Abandoned);
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Stop::TimedOut);
+            }
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Stop::Error(error)),
+                Ok(value) => return Ok(value),
             }
             self.pause(left.min(LOOK_UP))?;
         }

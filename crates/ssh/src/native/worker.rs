@@ -157,7 +157,10 @@ fn work(
         // Whoever asked may have gone.
         let _ = job.answer.send(outcome);
         if broken {
-            break;
+            return;
         }
     }
+    line.session.set_blocking(true);
+    // The host closes the connection in any case.
+    let _ = line.session.disconnect(None, "done", None);
 }

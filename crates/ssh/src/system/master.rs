@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -98,7 +98,8 @@ impl Master {
             .arg(&master.host)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            // What a jump host's ssh says.
+            .stderr(appended(&log)?)
             .kill_on_drop(true);
         set_agent(&mut command, &options.environment);
         let status = tokio::time::timeout(limit, command.status())
@@ -346,6 +347,15 @@ fn starting_ssh(source: io::Error) -> SshError {
         action: "start ssh".to_owned(),
         source,
     }
+}
+
+fn appended(log: &Path) -> Result<fs::File, SshError> {
+    let mut options = fs::OpenOptions::new();
+    let opened = options.append(true).create(true).mode(0o600).open(log);
+    opened.map_err(|source| SshError::Local {
+        action: format!("write {}", log.display()),
+        source,
+    })
 }
 
 fn read_log(path: &Path) -> String {
