@@ -1,0 +1,15 @@
+//! What the program prints and how it exits, on stores that need no real host.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its case has failed"
+)]
+
+mod completion;
+mod engine;
+mod env;
+mod inspect;
+mod ls;
+mod names;
+mod output;
+mod world;
