@@ -140,9 +140,9 @@ impl App {
         };
         Ok(Self {
             ui: Ui::new(process.clone(), globals.progress),
+            drivers: drivers::kinds(process.home().cloned()),
             process,
             globals,
-            drivers: drivers::kinds(),
             store: Store::open(root)?,
         })
     }
@@ -170,7 +170,11 @@ impl App {
                 client_key: self.globals.tls_client_key.clone(),
             },
         };
-        Machines::new(self.store.clone(), drivers::kinds(), settings)
+        Machines::new(
+            self.store.clone(),
+            drivers::kinds(self.process.home().cloned()),
+            settings,
+        )
     }
 
     /// Reads a machine from the store.

@@ -5,14 +5,24 @@ mod app;
 mod client;
 mod completion;
 mod config;
+mod create;
+mod each;
 mod env;
 mod inspect;
+mod interrupt;
 mod ip;
+mod kill;
 mod ls;
 mod names;
+mod provision;
+mod regenerate_certs;
+mod restart;
+mod rm;
 mod scp;
 mod ssh;
+mod start;
 mod status;
+mod stop;
 mod url;
 mod version;
 
@@ -22,9 +32,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use app::{App, Globals, Machine};
 
-use crate::Process;
 use crate::error::{CommandError, ErrorKind, Status};
 use crate::ui::Ui;
+use crate::{Process, drivers};
 
 /// Docker hosts on VMs, containers and any SSH machine, behind mutual TLS.
 #[derive(Parser)]
@@ -54,13 +64,21 @@ enum Command {
     Active(active::Args),
     Completion(completion::Args),
     Config(config::Args),
+    Create(create::Args),
     Env(env::Args),
     Inspect(inspect::Args),
     Ip(ip::Args),
+    Kill(kill::Args),
     Ls(ls::Args),
+    Provision(provision::Args),
+    RegenerateCerts(regenerate_certs::Args),
+    Restart(restart::Args),
+    Rm(rm::Args),
     Scp(scp::Args),
     Ssh(ssh::Args),
+    Start(start::Args),
     Status(status::Args),
+    Stop(stop::Args),
     Url(url::Args),
     Version(version::Args),
 }
@@ -71,13 +89,21 @@ impl Command {
             Self::Active(args) => active::run(args, app).await,
             Self::Completion(args) => completion::run(args, app).await,
             Self::Config(args) => config::run(args, app).await,
+            Self::Create(args) => create::run(args, app).await,
             Self::Env(args) => env::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::Ip(args) => ip::run(args, app).await,
+            Self::Kill(args) => kill::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
+            Self::Provision(args) => provision::run(args, app).await,
+            Self::RegenerateCerts(args) => regenerate_certs::run(args, app).await,
+            Self::Restart(args) => restart::run(args, app).await,
+            Self::Rm(args) => rm::run(args, app).await,
             Self::Scp(args) => scp::run(args, app).await,
             Self::Ssh(args) => ssh::run(args, app).await,
+            Self::Start(args) => start::run(args, app).await,
             Self::Status(args) => status::run(args, app).await,
+            Self::Stop(args) => stop::run(args, app).await,
             Self::Url(args) => url::run(args, app).await,
             Self::Version(args) => version::run(args, app).await,
         }
@@ -116,8 +142,24 @@ pub fn run(process: Process) -> Status {
     outcome.unwrap_or_else(|error| app.ui.errors(&[error]))
 }
 
+/// The command tree; `create` has the flags of the driver that was chosen.
+fn command(process: &Process) -> clap::Command {
+    let command = Cli::command();
+    let chosen = create::chosen_driver(process, &command);
+    let kinds = drivers::kinds(process.home().cloned());
+    let kind = kinds
+        .iter()
+        .find(|kind| chosen.as_deref() == Some(kind.name()));
+    match kind {
+        Some(kind) => command.mut_subcommand("create", |create| {
+            create::with_driver_flags(create, kind.as_ref())
+        }),
+        None => command,
+    }
+}
+
 fn parsed(process: &Process) -> Result<Cli, Status> {
-    Cli::command()
+    command(process)
         .try_get_matches_from(process.args())
         .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches))
         .map_err(|error| {

@@ -40,7 +40,7 @@ fn of(error: &rustls::Error) -> TlsReason {
             Certificate::Expired | Certificate::ExpiredContext { .. } => TlsReason::Expired,
             _ => TlsReason::Other,
         },
-        rustls::Error::AlertReceived(alert) => match alert {
+        rustls::Error::AlertReceived(
             AlertDescription::AccessDenied
             | AlertDescription::BadCertificate
             | AlertDescription::CertificateExpired
@@ -49,9 +49,8 @@ fn of(error: &rustls::Error) -> TlsReason {
             | AlertDescription::CertificateUnknown
             | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
-            | AlertDescription::UnsupportedCertificate => TlsReason::ClientRefused,
-            _ => TlsReason::Other,
-        },
+            | AlertDescription::UnsupportedCertificate,
+        ) => TlsReason::ClientRefused,
         rustls::Error::InvalidMessage(_) => TlsReason::NotTls,
         _ => TlsReason::Other,
     }

@@ -1,0 +1,72 @@
+use clap_complete::engine::ArgValueCompleter;
+use rmachine_driver::MachineName;
+use rmachine_lifecycle::{LifecycleError, Removal};
+use rmachine_machine::StoreError;
+
+use super::App;
+use super::each::each;
+use super::names::candidates;
+use crate::error::{CommandError, Status};
+
+/// Remove machines: what their drivers made, and their records
+///
+/// An adopted host is left as it is, with its engine behind TLS, unless --restore is given.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The machines
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(candidates))]
+    names: Vec<MachineName>,
+
+    /// Remove the record even when the machine behind it cannot be removed, and do not ask
+    #[arg(short, long)]
+    force: bool,
+
+    /// Do not ask
+    #[arg(short)]
+    yes: bool,
+
+    /// Give an adopted host's engine the configuration back that it had before
+    #[arg(long)]
+    restore: bool,
+}
+
+/// Removes the machines, all at the same time.
+pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
+    if !args.force {
+        for name in &args.names {
+            app.store.load(name)?;
+        }
+    }
+    if !(args.force || args.yes) && !confirmed(app, &args.names)? {
+        return Ok(Status::OK);
+    }
+    let machines = app.machines();
+    let removal = Removal {
+        force: args.force,
+        restore: args.restore,
+    };
+    each(app, &args.names, async |name, line| {
+        match machines.remove(name, removal, line, &app.ui).await {
+            Ok(None) => Ok("removed".to_owned()),
+            Ok(Some(passed_over)) => {
+                let told = CommandError::of_lifecycle(passed_over, name.as_str());
+                app.ui.warn(&told.of_machine(name.as_str()).message);
+                Ok("removed by force".to_owned())
+            }
+            Err(LifecycleError::Store(StoreError::NotFound { .. })) if args.force => {
+                Ok("was not there".to_owned())
+            }
+            Err(error) => Err(error),
+        }
+    })
+    .await
+}
+
+fn confirmed(app: &App, names: &[MachineName]) -> Result<bool, CommandError> {
+    let names: Vec<&str> = names.iter().map(MachineName::as_str).collect();
+    app.ui
+        .note(&format!("About to remove {}", names.join(", ")));
+    app.ui
+        .note("WARNING: This action will delete both local reference and remote instance.");
+    app.ui.confirm("Are you sure?")
+}
