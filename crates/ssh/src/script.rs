@@ -40,11 +40,6 @@ pub(crate) fn command_line(elevation: Elevation) -> String {
 /// gone or the caller gave up, and then the whole process group is ended, which sshd alone would
 /// leave running.
 pub(crate) fn feed_script(script: &str) -> Vec<u8> {
-    let body = if script.trim().is_empty() {
-        ":"
-    } else {
-        script
-    };
     let watch = concat!(
         "{ while read -r _; do :; done; trap '' TERM; kill -TERM 0; sleep 3; kill -KILL 0; }",
         " <&3 >/dev/null 2>&1 &"
