@@ -118,6 +118,11 @@ impl<'a> Subject<'a> {
         &self.told
     }
 
+    /// The machine's name.
+    pub fn name(&self) -> &MachineName {
+        &self.context.name
+    }
+
     /// The machine's directory.
     pub fn machine_dir(&self) -> &Path {
         &self.context.machine_dir

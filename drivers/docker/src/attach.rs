@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use rmachine_driver::{DriverError, Operation, Resource, ResourceJournal};
 use rmachine_engine::EngineError;
@@ -20,8 +21,11 @@ pub const RESOURCE: &str = "network";
 /// Marks the shared network as ours.
 const NETWORK_LABEL: &str = "io.rmachine.network";
 
-/// How often a network that vanishes or appears meanwhile is looked at again.
-const LOOKS: usize = 3;
+/// How often the shared network is looked for, and made where it is missing.
+const LOOKS: usize = 10;
+
+/// How long a network of another process may take from its subnet to its name.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 /// A network to attach a machine to, as it is now.
 pub struct Network {
@@ -52,6 +56,7 @@ impl Network {
         resources: &dyn ResourceJournal,
     ) -> Result<Self, DriverError> {
         resources.about_to_make(&Resource::new(RESOURCE, SHARED))?;
+        let mut refused = Vec::new();
         for _ in 0..LOOKS {
             match daemon.network(SHARED).await.map_err(failed)? {
                 Some(seen) if is_ours(&seen) => return Self::read(daemon, &seen).await,
@@ -62,12 +67,12 @@ impl Network {
                         "give a network with --docker-network",
                     ));
                 }
-                None => make(daemon).await?,
+                None => make(daemon, &mut refused).await?,
             }
         }
         Err(backend(
             Operation::Create,
-            format!("the network {SHARED} vanishes as soon as it is made"),
+            format!("the network {SHARED} could not be made in {LOOKS} attempts"),
         ))
     }
 
@@ -142,8 +147,10 @@ pub async fn remove_unused(daemon: &Daemon) -> Result<(), EngineError> {
     daemon.remove_network(SHARED).await
 }
 
-async fn make(daemon: &Daemon) -> Result<(), DriverError> {
-    let mut taken: Vec<Subnet> = Vec::new();
+/// Makes the shared network, unless another rmachine is faster or the subnet meets one that nobody
+/// shows; that one joins `refused`, and the caller looks again.
+async fn make(daemon: &Daemon, refused: &mut Vec<Subnet>) -> Result<(), DriverError> {
+    let mut taken = refused.clone();
     for other in daemon.networks().await.map_err(failed)? {
         taken.extend(subnets(&other).into_iter().map(|(subnet, _)| subnet));
     }
@@ -158,8 +165,13 @@ async fn make(daemon: &Daemon) -> Result<(), DriverError> {
         )
     })?;
     match daemon.make_network(&network_body(layout)).await {
-        // Another rmachine was faster.
         Err(EngineError::Refused { status: 409, .. }) => Ok(()),
+        Err(EngineError::Refused { message, .. }) if message.contains("overlaps") => {
+            // The other network may be this very one, in the making.
+            tokio::time::sleep(LOOK_PAUSE).await;
+            refused.push(layout.subnet);
+            Ok(())
+        }
         other => other.map_err(failed),
     }
 }

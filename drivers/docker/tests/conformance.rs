@@ -7,16 +7,20 @@
     reason = "the set-up of a test may fail, and says why it is skipped"
 )]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use http::Method;
 use rmachine_docker::DockerKind;
 use rmachine_driver::{
     Capabilities, Driver, DriverError, DriverKind as _, FlagValue, ResourceJournal as _,
     SshEndpoint,
 };
 use rmachine_driver_conformance::{Subject, walk};
+use rmachine_engine::{Engine, EngineEndpoint};
+use serde_json::json;
 use tokio::process::Command;
 
 /// How long a host may take until its sshd answers.
@@ -200,6 +204,88 @@ async fn a_container_of_somebody_else_is_not_touched() {
     assert_eq!(on(theirs.as_ref(), "id -un").await, "docker");
     theirs.remove(&first.work()).await.unwrap();
     assert!(first.journal().owned().is_empty());
+}
+
+#[tokio::test]
+async fn a_create_that_is_cut_off_anywhere_goes_on_the_next_time() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let subject = subject(&kind, engine, "cut", []);
+    let cuts = (0..24).map(|n| Duration::from_millis(n * 60));
+    for cut in cuts {
+        // Dropping the future is what a crash looks like from the engine: no call after it.
+        let mut driver = subject.configure();
+        let work = subject.work();
+        let _ = tokio::time::timeout(cut, driver.create(&work)).await;
+    }
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    assert_eq!(on(driver.as_ref(), "id -un").await, "docker");
+
+    // A later crash, of a machine that is only half removed.
+    let owned = subject.journal().owned();
+    assert_eq!(owned.len(), 2, "{owned:?}");
+    driver.kill(&subject.work()).await.unwrap();
+    let work = subject.work();
+    let removing = driver.remove(&work);
+    let _ = tokio::time::timeout(Duration::from_millis(5), removing).await;
+    driver.remove(&subject.work()).await.unwrap();
+    assert!(subject.journal().owned().is_empty());
+}
+
+#[tokio::test]
+async fn machines_of_several_stores_share_a_network_and_no_address() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let subjects = ["many-a", "many-b", "many-c"].map(|n| subject(&kind, engine.clone(), n, []));
+    let made = subjects.iter().map(|subject| async {
+        let mut driver = subject.configure();
+        driver.create(&subject.work()).await.unwrap();
+        driver
+    });
+    let mut drivers = futures_util::future::join_all(made).await;
+    let mut addresses = BTreeSet::new();
+    for driver in &drivers {
+        addresses.insert(driver.address().await.unwrap().to_string());
+    }
+    assert_eq!(addresses.len(), drivers.len(), "{addresses:?}");
+    let (first, second) = (drivers[0].as_ref(), subjects[1].name());
+    let found = on(first, &format!("getent hosts {second} | cut -d' ' -f1")).await;
+    assert_eq!(found, drivers[1].address().await.unwrap().to_string());
+    for (driver, subject) in drivers.iter_mut().zip(&subjects) {
+        driver.remove(&subject.work()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_network_of_the_users_is_used_and_left() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let FlagValue::Text(url) = &engine else {
+        unreachable!()
+    };
+    let socket = url.strip_prefix("unix://").unwrap();
+    let api = Engine::new(EngineEndpoint::Unix(socket.into()), BOOT_LIMIT);
+    let kind = DockerKind::new(None);
+    let network = format!("rmachine-test-{}", std::process::id());
+    for (subnet, moves) in [(Some("10.214.9.0/29"), false), (None, true)] {
+        let ranges: Vec<_> = subnet.iter().map(|s| json!({"Subnet": s})).collect();
+        let body = json!({"Name": network, "IPAM": {"Config": ranges}});
+        api.call(Method::POST, "/networks/create", Some(&body))
+            .await
+            .unwrap();
+        let wanted = [("docker-network", FlagValue::Text(network.clone()))];
+        let subject = subject(&kind, engine.clone(), "lan", wanted);
+        let driver = walk(&subject).await;
+        assert_eq!(driver.capabilities().address_moves, moves);
+        let path = format!("/networks/{network}");
+        api.call(Method::DELETE, &path, None).await.unwrap();
+    }
 }
 
 #[tokio::test]
