@@ -156,7 +156,6 @@ fi
 [ -n "$dockerd" ] && [ -x "$dockerd" ] || dockerd=$(command -v dockerd 2>/dev/null)
 if [ -n "$dockerd" ]; then
   fact dockerd "$dockerd"
-  fact dockerdversion "$(bounded 10 "$dockerd" --version 2>/dev/null | head -n 1)"
 fi
 
 file /etc/docker/daemon.json
@@ -168,6 +167,11 @@ file /etc/conf.d/docker
 file /etc/hostname
 file /etc/hosts
 file "$state/applied.json"
+
+# The slowest question; only single lines are printed until it is answered.
+if [ -n "$dockerd" ]; then
+  fact dockerdversion "$(bounded 10 "$dockerd" --version 2>/dev/null | head -n 1)" &
+fi
 
 for pem in ca server server-key; do
   pem=/etc/docker/$pem.pem
@@ -224,6 +228,8 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then fact cgroup 2; else fact cgrou
 [ -e "$state/installing" ] && fact unfinished install
 [ -e "$state/pending.new" ] && fact unfinished staging
 [ -e "$state/pending" ] && fact unfinished changing
+
+wait
 
 # What a run that was cut off was replacing. Keys stay where they are.
 for entry in "$state"/pending/*/; do

@@ -222,3 +222,103 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     }
     Ok(environment)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::plan::{FileWrite, Stage};
+
+    fn plan_of(init: Init, stage: Stage, steps: Vec<Step>) -> Plan {
+        Plan {
+            stage,
+            steps,
+            warnings: Vec::new(),
+            service: Service {
+                init,
+                name: "docker.service".to_owned(),
+            },
+            port: 2376,
+        }
+    }
+
+    /// Lets the shell read a script without running it.
+    fn assert_readable(script: &str) {
+        let mut shell = Command::new("sh")
+            .args(["-n", "-s"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let wrapped = format!("main() {{\n{script}\n}}\nmain </dev/null\n");
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(wrapped.as_bytes())
+            .unwrap();
+        let output = shell.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{script}");
+    }
+
+    #[test]
+    fn every_script_is_one_that_a_shell_reads() {
+        assert_readable(crate::facts::facts_script());
+        for init in [Init::Systemd, Init::Openrc, Init::Sysvinit] {
+            let everything = plan_of(
+                init,
+                Stage::Configure,
+                vec![
+                    Step::TidyUp,
+                    Step::Unmask,
+                    Step::Write(FileWrite {
+                        path: "/etc/it's/a \"file\".pem".to_owned(),
+                        mode: 0o600,
+                        content: "$HOME `id` '\nRMACHINE_END\n".to_owned(),
+                        secret: true,
+                    }),
+                    Step::Remove {
+                        path: "/etc/x".to_owned(),
+                    },
+                    Step::SetHostname {
+                        name: "n1".to_owned(),
+                    },
+                    Step::Validate {
+                        program: "/usr/bin/dockerd".to_owned(),
+                        arguments: vec!["--x=a b".to_owned()],
+                    },
+                    Step::ReloadUnits,
+                    Step::Enable {
+                        service: "docker.service".to_owned(),
+                    },
+                    Step::Restart {
+                        service: "docker.service".to_owned(),
+                        reasons: Vec::new(),
+                    },
+                ],
+            );
+            let script = apply(&everything, &Ground::default()).unwrap();
+            assert!(script.contains("<<'RMACHINE_END_'\n"), "{script}");
+            assert_readable(&script);
+            assert_readable(&restore(&everything.service, &Ground::default()).unwrap());
+            for step in [
+                Step::InstallPackages {
+                    manager: PackageManager::Apt,
+                    needed: vec!["docker.io".to_owned()],
+                    welcome: vec!["docker-cli".to_owned()],
+                    before: Some("true".to_owned()),
+                },
+                Step::RunInstallScript {
+                    url: "https://example.org/?a=b&c".to_owned(),
+                    fetcher_from: Some(PackageManager::Apk),
+                },
+            ] {
+                let plan = plan_of(init, Stage::Install, vec![step]);
+                assert_readable(&install(&plan, &Ground::default()).unwrap());
+            }
+        }
+    }
+}

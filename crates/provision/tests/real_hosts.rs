@@ -2,7 +2,15 @@
 //!
 //! `RMACHINE_PROVISION_HOSTS` names them: lines of `PREFIX`, a command that runs a program as root
 //! on the host with our standard input (`docker exec -i h1`). The hosts are changed and put back;
-//! they must be stock hosts. Without it the tests are skipped.
+//! they must be stock hosts. `RMACHINE_PROVISION_BARE_HOSTS` names hosts without an engine, which get
+//! one. Without them the tests are skipped.
+
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed, and says why it is skipped"
+)]
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,6 +24,9 @@ use rmachine_provision::{
 use rmachine_ssh::{Output, Run, Ssh, SshError, Upload};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
+
+const STOCK: &str = "RMACHINE_PROVISION_HOSTS";
+const BARE: &str = "RMACHINE_PROVISION_BARE_HOSTS";
 
 /// A host behind a command.
 struct Host {
@@ -137,9 +148,9 @@ fn wanted(tls: &Certificates) -> Wanted {
     }
 }
 
-fn hosts() -> Vec<Host> {
-    let Ok(lines) = std::env::var("RMACHINE_PROVISION_HOSTS") else {
-        println!("skipped: RMACHINE_PROVISION_HOSTS names no host");
+fn hosts(variable: &str) -> Vec<Host> {
+    let Ok(lines) = std::env::var(variable) else {
+        println!("skipped: {variable} names no host");
         return Vec::new();
     };
     lines
@@ -153,7 +164,7 @@ fn hosts() -> Vec<Host> {
 
 #[tokio::test]
 async fn a_stock_host_becomes_a_machine_and_goes_back() {
-    for host in hosts() {
+    for host in hosts(STOCK) {
         let tls = certificates();
         let mut wanted = wanted(&tls);
         let before = host.fingerprint().await;
@@ -267,7 +278,7 @@ impl Ssh for KillAfter<'_> {
 /// The owner's `hosts`, and a drop-in with its own command line.
 #[tokio::test]
 async fn the_owners_configuration_lives_on() {
-    for host in hosts() {
+    for host in hosts(STOCK) {
         let tls = certificates();
         let wanted = wanted(&tls);
         host.sh(
@@ -302,6 +313,48 @@ async fn the_owners_configuration_lives_on() {
              systemctl daemon-reload; systemctl restart docker",
         )
         .await;
+    }
+}
+
+/// A disk without room: nothing is half-written, and the engine runs on.
+#[tokio::test]
+async fn a_full_disk_changes_nothing() {
+    for host in hosts(STOCK) {
+        let tls = certificates();
+        host.sh("mkdir -p /etc/docker && mount -t tmpfs -o size=4k tmpfs /etc/docker")
+            .await;
+        let before = host.fingerprint().await;
+        let error = converge(&host, &wanted(&tls), &Silent).await.unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::DiskFull { .. }),
+            "{error:?}"
+        );
+        restore(&host, &Silent).await.unwrap();
+        assert_eq!(host.fingerprint().await, before);
+        host.sh("umount /etc/docker").await;
+        assert_eq!(host.sh("systemctl is-active docker").await, "active");
+    }
+}
+
+/// A host without an engine gets the distribution's, which starts with our configuration.
+#[tokio::test]
+async fn a_bare_host_gets_an_engine() {
+    for host in hosts(BARE) {
+        let tls = certificates();
+        let wanted = wanted(&tls);
+        let done = converge(&host, &wanted, &Silent).await.unwrap();
+        println!("{:#?}", done.steps);
+        assert!(host.ping(&tls).await.contains("ApiVersion"));
+        let starts = host
+            .sh("journalctl -u docker.service -o cat --no-pager | grep -c 'Started docker.service'")
+            .await;
+        assert_eq!(starts, "1");
+        assert_eq!(
+            host.sh("systemctl is-enabled docker docker.socket").await,
+            "enabled\nenabled"
+        );
+        let again = plan(&read_facts(&host).await.unwrap(), &wanted).unwrap();
+        assert!(again.is_empty(), "{again}");
     }
 }
 

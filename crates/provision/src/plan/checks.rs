@@ -229,11 +229,7 @@ fn labels(engine: &EngineSettings) -> Vec<CheckFailure> {
     engine
         .labels
         .iter()
-        .filter(|label| {
-            !label
-                .split_once('=')
-                .is_some_and(|(key, _)| !key.is_empty())
-        })
+        .filter(|label| label.split_once('=').is_none_or(|(key, _)| key.is_empty()))
         .map(|label| {
             failure(
                 "engine label",
