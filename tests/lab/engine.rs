@@ -49,11 +49,18 @@ impl Lab {
         };
         let found = lab.engine(20, ["info", "--format", "{{.CgroupVersion}}"]);
         if found.code != 0 {
-            return Err(format!("no engine answers at {}: {}", lab.url, found.err.trim()));
+            return Err(format!(
+                "no engine answers at {}: {}",
+                lab.url,
+                found.err.trim()
+            ));
         }
         for image in Image::ALL {
             if lab.engine(20, ["image", "inspect", image.name()]).code != 0 {
-                let reason = format!("there is no image {}; run tests/lab/lab.sh up", image.name());
+                let reason = format!(
+                    "there is no image {}; run tests/lab/lab.sh up",
+                    image.name()
+                );
                 return Err(reason);
             }
         }
@@ -99,7 +106,13 @@ impl Lab {
     ) -> Command {
         let mut command = Command::new("timeout");
         command
-            .args(["--kill-after=5", &limit.to_string(), "docker", "-H", &self.url])
+            .args([
+                "--kill-after=5",
+                &limit.to_string(),
+                "docker",
+                "-H",
+                &self.url,
+            ])
             .args(args)
             .stdin(Stdio::null());
         command
@@ -150,7 +163,10 @@ impl Lab {
             "--security-opt=apparmor=unconfined",
             "--security-opt=systempaths=unconfined",
         ];
-        const CGROUPS_1: &[&str] = &["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"];
+        const CGROUPS_1: &[&str] = &[
+            "--cgroupns=host",
+            "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+        ];
         const CGROUPS_2: &[&str] = &["--cgroupns=private"];
         const DISKS: &[&str] = &[
             "--tmpfs=/run",
@@ -166,13 +182,19 @@ impl Lab {
             let label = Self::label();
             let trial = ["run", "--rm", "--label", &label];
             let image = [Image::Bare.name(), "true"];
-            let tried = self.engine(60, trial.into_iter().chain(flags.iter().copied()).chain(image));
+            let tried = self.engine(
+                60,
+                trial.into_iter().chain(flags.iter().copied()).chain(image),
+            );
             if tried.code == 0 {
                 return Ok(flags);
             }
             refused = tried.err;
         }
-        Err(format!("the engine starts no container that can be a host: {}", refused.trim()))
+        Err(format!(
+            "the engine starts no container that can be a host: {}",
+            refused.trim()
+        ))
     }
 }
 
@@ -180,7 +202,8 @@ fn engine_url() -> Result<String, String> {
     if let Ok(url) = env::var("RMACHINE_LAB_ENGINE") {
         return Ok(url);
     }
-    let lab = env::var_os("RMACHINE_LAB").map_or_else(|| "/var/lib/rmachine-lab".into(), PathBuf::from);
+    let lab =
+        env::var_os("RMACHINE_LAB").map_or_else(|| "/var/lib/rmachine-lab".into(), PathBuf::from);
     let socket = lab.join("docker.sock");
     match socket.exists() {
         true => Ok(format!("unix://{}", socket.display())),

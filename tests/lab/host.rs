@@ -62,7 +62,13 @@ impl Host {
         let lab = lab()?;
         let name = lab.fresh_name(image.word());
         let label = Lab::label();
-        let run = ["run", "--detach", "--stop-signal=SIGRTMIN+3", "--label", &label];
+        let run = [
+            "run",
+            "--detach",
+            "--stop-signal=SIGRTMIN+3",
+            "--label",
+            &label,
+        ];
         let named = ["--name", &name, "--hostname", image.word()];
         let args = run.into_iter().chain(named).chain(lab.isolated());
         let args = args.chain(more.iter().copied()).chain([image.name()]);
@@ -72,11 +78,6 @@ impl Host {
         host.authorize(&public);
         host.wait_until_up();
         Some(host)
-    }
-
-    /// The container's name.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The lab that it is in.
@@ -91,8 +92,11 @@ impl Host {
 
     /// Its address on a network.
     pub fn ip_on(&self, network: &str) -> String {
-        let format = format!("{{{{with index .NetworkSettings.Networks {network:?}}}}}{{{{.IPAddress}}}}{{{{end}}}}");
-        self.lab.engine_ok(20, ["inspect", "--format", &format, &self.name])
+        let format = format!(
+            "{{{{with index .NetworkSettings.Networks {network:?}}}}}{{{{.IPAddress}}}}{{{{end}}}}"
+        );
+        self.lab
+            .engine_ok(20, ["inspect", "--format", &format, &self.name])
     }
 
     /// Lets a public key in, as every user.
@@ -106,13 +110,22 @@ impl Host {
             careful /home/careful
             guest /home/guest
 END";
-        let args = ["exec", &self.name, "sh", "-ec", script, "sh", public_key.trim()];
+        let args = [
+            "exec",
+            &self.name,
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            public_key.trim(),
+        ];
         self.lab.engine_ok(20, args);
     }
 
     /// Runs a shell script as root, past SSH. It gets a minute.
     pub fn exec(&self, script: &str) -> Ran {
-        self.lab.engine(60, ["exec", &self.name, "sh", "-c", script])
+        self.lab
+            .engine(60, ["exec", &self.name, "sh", "-c", script])
     }
 
     /// As [`Host::exec`]; what the script prints, trimmed. It must end well.
@@ -125,7 +138,16 @@ END";
     #[track_caller]
     pub fn write(&self, path: &str, content: &str) {
         let script = r#"mkdir -p "${1%/*}" && cat >"$1""#;
-        let args = ["exec", "--interactive", &self.name, "sh", "-ec", script, "sh", path];
+        let args = [
+            "exec",
+            "--interactive",
+            &self.name,
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            path,
+        ];
         let mut command = self.lab.command(20, args);
         Ran::with_input(&mut command, content).ok();
     }
@@ -159,13 +181,15 @@ END";
 
     /// Reboots it in an orderly way, and waits until it is up.
     pub fn reboot(&self) {
-        self.lab.engine_ok(90, ["restart", "--time", "30", &self.name]);
+        self.lab
+            .engine_ok(90, ["restart", "--time", "30", &self.name]);
         self.wait_until_up();
     }
 
     /// Attaches it to another network.
     pub fn connect(&self, network: &str) {
-        self.lab.engine_ok(30, ["network", "connect", network, &self.name]);
+        self.lab
+            .engine_ok(30, ["network", "connect", network, &self.name]);
     }
 
     /// Attaches it to a network of the test's.
@@ -175,7 +199,8 @@ END";
 
     /// Cuts it off from a network.
     pub fn disconnect(&self, network: &str) {
-        self.lab.engine_ok(30, ["network", "disconnect", network, &self.name]);
+        self.lab
+            .engine_ok(30, ["network", "disconnect", network, &self.name]);
     }
 
     /// Waits until systemd has started all there is to start, and sshd answers.
@@ -219,7 +244,8 @@ impl Drop for Host {
             let _ = writeln!(std::io::stderr(), "--- {} says:\n{}---", self.name, log.out);
         }
         if std::env::var_os("RMACHINE_LAB_KEEP").is_none() {
-            self.lab.engine(60, ["rm", "--force", "--volumes", &self.name]);
+            self.lab
+                .engine(60, ["rm", "--force", "--volumes", &self.name]);
         }
     }
 }

@@ -12,6 +12,8 @@
 set -eu
 
 HERE=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=../../.ci/build-env.sh
+. "$HERE/../../.ci/build-env.sh"
 LAB=${RMACHINE_LAB:-/var/lib/rmachine-lab}
 ENGINE=${RMACHINE_LAB_ENGINE:-unix://$LAB/docker.sock}
 BRIDGE=${RMACHINE_LAB_BRIDGE:-172.31.0.1/16}
@@ -35,15 +37,16 @@ up() {
     mkdir -p "$LAB"
     exec 9>"$LAB/lock"
     flock -w 1800 9 || cannot "another lab.sh has held $LAB/lock for half an hour"
-    install_packages docker.io debootstrap openssh-client openssh-server iptables iproute2 \
-        openssl faketime fish zsh tcsh
+    apt_install docker.io debootstrap openssh-client openssh-server iptables iproute2 openssl \
+        faketime fish zsh tcsh 9>&- || cannot "$build_env_error"
+    started=
     start_engine
 
     bare=$(base_image bare bookworm)
     engine_image bookworm "$bare" docker.io >/dev/null
     bare_trixie=$(base_image bare-trixie trixie)
     engine_image trixie "$bare_trixie" docker.io docker-cli >/dev/null
-    printf 'RMACHINE_LAB_ENGINE=%s\n' "$ENGINE"
+    printf 'RMACHINE_LAB_ENGINE=%s\nRMACHINE_LAB_STARTED=%s\n' "$ENGINE" "$started"
 }
 
 down() {
@@ -63,25 +66,11 @@ clean() {
     rm -rf "$LAB"
 }
 
-install_packages() {
-    missing=
-    for package; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-            missing="$missing $package"
-    done
-    [ -n "$missing" ] || return 0
-    say "installing$missing"
-    {
-        timeout 300 apt-get update -q
-        # shellcheck disable=SC2086 # a list of names
-        DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -q -y --no-install-recommends $missing
-    } >"$LAB/apt.log" 2>&1 </dev/null || cannot_see apt.log "apt-get could not install$missing"
-}
-
 start_engine() {
     ! engine 10 version >/dev/null 2>&1 || return 0
     [ -z "${RMACHINE_LAB_ENGINE:-}" ] || cannot "no engine answers at $ENGINE"
     say "starting an engine in $LAB"
+    started=yes
     setsid dockerd --data-root "$LAB/data" --exec-root "$LAB/exec" --pidfile "$LAB/dockerd.pid" \
         --host "$ENGINE" --bip "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
     wait_for 60 "the engine" engine 5 version || cannot_see dockerd.log "the engine did not come up"

@@ -14,6 +14,5 @@ mod engine;
 mod host;
 mod network;
 
-pub use engine::{Lab, lab};
 pub use host::{Host, Image, Ran};
 pub use network::Network;

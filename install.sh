@@ -1,0 +1,217 @@
+#!/bin/sh
+# Builds rmachine from this checkout and installs it.
+#
+#   ./install.sh                install the program and its shell completions
+#   ./install.sh --demo         the same, and make two machines to look at
+#   ./install.sh --remove-demo  remove those machines and all that was made for them
+#   ./install.sh --uninstall    remove the program and its completions; machines stay
+#
+# Everything goes below $PREFIX (default /usr/local); `--prefix DIR` says it too. Packages that a
+# build needs are installed by apt-get, which needs root.
+set -eu
+
+DEMO=/var/lib/rmachine-demo
+DEMO_MACHINES="demo1 demo2"
+
+main() {
+    cd "$(dirname "$0")"
+    # shellcheck source-path=SCRIPTDIR source=.ci/build-env.sh
+    . .ci/build-env.sh
+    PREFIX=${PREFIX:-/usr/local}
+    action=install
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --demo) action=demo ;;
+            --remove-demo) action=remove_demo ;;
+            --uninstall) action=uninstall ;;
+            --prefix)
+                [ $# -ge 2 ] || usage
+                PREFIX=$2
+                shift
+                ;;
+            --prefix=*) PREFIX=${1#--prefix=} ;;
+            --help | -h)
+                help
+                exit 0
+                ;;
+            *) usage ;;
+        esac
+        shift
+    done
+    case $PREFIX in
+        /*) ;;
+        *) stop "the prefix must be an absolute path, not $PREFIX" ;;
+    esac
+    program=$PREFIX/bin/rmachine
+    bash_completion=$PREFIX/share/bash-completion/completions/rmachine
+    zsh_completion=$PREFIX/share/zsh/site-functions/_rmachine
+    fish_completion=$PREFIX/share/fish/vendor_completions.d/rmachine.fish
+    "$action"
+}
+
+install() {
+    build_env || stop "$build_env_error"
+    writable "$PREFIX" || stop "$PREFIX cannot be written to; run this as root (sudo ./install.sh)," \
+        "or choose a place of your own: PREFIX=\$HOME/.local ./install.sh"
+    say "building rmachine; the first time this takes some minutes"
+    # Link OpenSSL in where its static library is there: the program then needs none of the system.
+    if [ -z "${OPENSSL_STATIC:-}" ] && [ -e "$(pkg-config --variable=libdir openssl)/libssl.a" ]; then
+        export OPENSSL_STATIC=1
+    fi
+    cargo build --release --locked --bin rmachine || stop "the build failed"
+    put 755 "$program" <"${CARGO_TARGET_DIR:-target}/release/rmachine"
+    "$program" completion bash | put 644 "$bash_completion"
+    "$program" completion zsh | put 644 "$zsh_completion"
+    "$program" completion fish | put 644 "$fish_completion"
+    say "installed $("$program" --version) as $program"
+    case :$PATH: in
+        *":$PREFIX/bin:"*) ;;
+        *) say "$PREFIX/bin is not on your PATH yet" ;;
+    esac
+}
+
+uninstall() {
+    [ ! -e "$program" ] || writable "$PREFIX" || stop "$PREFIX cannot be written to; run this as root"
+    rm -f "$program" "$bash_completion" "$zsh_completion" "$fish_completion"
+    say "removed $program; machines and certificates in ~/.docker/machine stay"
+    [ ! -e "$DEMO" ] || say "the demonstration's machines stay too; ./install.sh --remove-demo removes them"
+}
+
+demo() {
+    [ "$(id -u)" = 0 ] || stop "the demonstration starts containers that are hosts; run it as root:" \
+        "sudo ./install.sh --demo"
+    install
+    apt_install ca-certificates debootstrap iptables openssh-client || stop "$build_env_error"
+    command -v dockerd >/dev/null || apt_install docker.io || stop "$build_env_error"
+    # From Debian 13 on the client is a package of its own.
+    command -v docker >/dev/null || apt_install docker-cli || stop "$build_env_error"
+    mkdir -p "$DEMO"
+    chmod 700 "$DEMO"
+    demo_engine
+    export MACHINE_STORAGE_PATH="$DEMO/store"
+
+    # Two at once; those that an earlier run has made are only started again.
+    missing=
+    for machine in $DEMO_MACHINES; do
+        timeout 120 "$program" start "$machine" >/dev/null 2>&1 || true
+        timeout 30 "$program" env "$machine" >/dev/null 2>&1 || missing="$missing $machine"
+    done
+    if [ -n "$missing" ]; then
+        say "making$missing; the first time, an image for hosts is built from Debian's packages"
+        # shellcheck disable=SC2086 # a list of names
+        timeout 1800 "$program" create -d docker --docker-host "$engine" $missing ||
+            stop "the machines could not be made; run this again to go on, or ./install.sh --remove-demo"
+    fi
+
+    show "$program" ls
+    environment=$("$program" env --shell sh demo1)
+    eval "$environment"
+    # shellcheck disable=SC2016 # to be read, not run
+    printf '\n$ eval "$(rmachine env demo1)"\n'
+    show docker info
+    cat <<END
+
+Two machines run, each with an engine of its own behind mutual TLS. To use them:
+
+    export MACHINE_STORAGE_PATH=$MACHINE_STORAGE_PATH
+    eval "\$(rmachine env demo1)"
+    docker info
+    rmachine ssh demo2
+
+To remove them and all that was made for them:
+
+    ./install.sh --remove-demo
+END
+}
+
+remove_demo() {
+    [ -d "$DEMO" ] || {
+        say "there is no demonstration"
+        return 0
+    }
+    [ "$(id -u)" = 0 ] || stop "run this as root: sudo ./install.sh --remove-demo"
+    if [ -e "$DEMO/dockerd.pid" ] && ! private_engine_runs; then
+        # Its containers are gone with it, and so are its images with its directory.
+        say "the demonstration's engine does not run any more"
+    elif [ -d "$DEMO/store" ]; then
+        [ -x "$program" ] || stop "$program is not there to remove the machines; run ./install.sh first"
+        # shellcheck disable=SC2086 # a list of names
+        MACHINE_STORAGE_PATH=$DEMO/store timeout 300 "$program" rm --force $DEMO_MACHINES
+    fi
+    if private_engine_runs; then
+        kill "$engine_pid"
+        wait_for 60 test ! -e "/proc/$engine_pid" || stop "the demonstration's engine does not stop"
+    fi
+    awk -v under="$DEMO/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r |
+        while read -r mounted; do umount "$mounted"; done
+    rm -rf "$DEMO"
+    say "removed the demonstration"
+}
+
+# An engine to make the machines on: the one that runs here, or a private one.
+demo_engine() {
+    for engine in unix:///var/run/docker.sock "unix://$DEMO/docker.sock"; do
+        ! timeout 20 docker -H "$engine" version >/dev/null 2>&1 || return 0
+    done
+    say "no engine runs here: starting a private one, with all its data in $DEMO"
+    setsid dockerd --data-root "$DEMO/engine" --exec-root "$DEMO/run" --pidfile "$DEMO/dockerd.pid" \
+        --host "$engine" --bip 172.29.0.1/16 >"$DEMO/dockerd.log" 2>&1 </dev/null &
+    wait_for 60 timeout 5 docker -H "$engine" version || {
+        tail -n 20 "$DEMO/dockerd.log" >&2
+        stop "the private engine does not start; its log is $DEMO/dockerd.log"
+    }
+}
+
+private_engine_runs() {
+    engine_pid=$(cat "$DEMO/dockerd.pid" 2>/dev/null) || return 1
+    # The number may be another program's by now.
+    [ "$(cat "/proc/$engine_pid/comm" 2>/dev/null)" = dockerd ]
+}
+
+# put MODE FILE: installs standard input; a program that runs stays whole.
+put() {
+    mkdir -p "$(dirname "$2")"
+    cat >"$2.new"
+    chmod "$1" "$2.new"
+    mv -f "$2.new" "$2"
+}
+
+# Whether something can be made in a directory, which may not be there yet.
+writable() {
+    directory=$1
+    while [ ! -e "$directory" ]; do directory=$(dirname "$directory"); done
+    [ -w "$directory" ]
+}
+
+# wait_for SECONDS COMMAND...
+wait_for() {
+    seconds=$1
+    shift
+    until "$@" >/dev/null 2>&1; do
+        seconds=$((seconds - 1))
+        [ "$seconds" -gt 0 ] || return 1
+        sleep 1
+    done
+}
+
+# show COMMAND...: what is typed, and what comes of it.
+show() {
+    printf '\n$ %s\n' "$(basename "$1")${2:+ $2}"
+    timeout 60 "$@"
+}
+
+help() { sed -n '2,10s/^# \{0,1\}//p' install.sh; }
+
+usage() {
+    help >&2
+    exit 2
+}
+
+say() { printf 'install.sh: %s\n' "$*" >&2; }
+
+stop() {
+    say "$*"
+    exit 1
+}
+
+main "$@"
