@@ -10,6 +10,7 @@ mod hostname;
 mod install;
 mod listen;
 mod shell_file;
+mod steps;
 mod unit;
 
 use rmachine_driver::CheckFailure;
