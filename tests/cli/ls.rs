@@ -57,8 +57,10 @@ fn shows_docker_machines_columns_in_natural_order() {
 fn prints_names_and_no_more() {
     let (world, _) = world();
     assert_eq!(world.run(["ls", "-q"]).data(), "m2\nm10\n");
-    let filtered = world.run(["ls", "-q", "--filter", "state=running"]);
-    assert_eq!(filtered.data(), "");
+    let running = world.run(["ls", "-q", "--filter", "state=running"]);
+    assert_eq!(running.data(), "m2\nm10\n");
+    let stopped = world.run(["ls", "-q", "--filter", "state=stopped"]);
+    assert_eq!(stopped.data(), "");
 }
 
 #[test]

@@ -112,7 +112,8 @@ impl Row {
             }
             Err(_) => MachineState::Timeout,
         };
-        if matches!(self.state, MachineState::Timeout | MachineState::Error) {
+        // Only what runs can answer; what has no power state of its own may.
+        if !matches!(self.state, MachineState::Running | MachineState::None) {
             return;
         }
         match timeout_at(end, machine.driver.url()).await {
