@@ -29,3 +29,4 @@ pub use identity::{Protection, inspect_identity};
 pub use interactive::interactive_command;
 pub use known_hosts::{HostKey, InvalidHostKey, pin, pinned};
 pub use resolve::{ResolvedEndpoint, resolve};
+pub use sudo::check_password_file;

@@ -112,6 +112,15 @@ fn prompt(login: &Login) -> String {
     }
 }
 
+/// Looks whether a file with sudo's password can be used: its first line is not empty, and nobody
+/// but its owner can read it.
+///
+/// # Errors
+/// [`SshError::SudoPasswordFile`] otherwise.
+pub fn check_password_file(path: &Path) -> Result<(), SshError> {
+    read_password(path).map(drop)
+}
+
 /// The first line of a password file that only its owner can read.
 fn read_password(path: &Path) -> Result<Secret, SshError> {
     let unusable = |reason: String| SshError::SudoPasswordFile {

@@ -1,0 +1,269 @@
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rmachine_driver::{
+    Capabilities, CheckFailure, Driver, DriverConfig, DriverContext, DriverError, HostAddress,
+    MachineState, NoSecrets, Operation, SshEndpoint, Work,
+};
+use rmachine_ssh::{
+    ConnectOptions, ResolvedEndpoint, SshError, check_password_file, connect, inspect_identity,
+    pin, resolve,
+};
+use tokio::net::TcpStream;
+
+use crate::settings::Settings;
+use crate::{NAME, key, reboot};
+
+/// docker-machine's login name.
+const DEFAULT_USER: &str = "root";
+
+const DEFAULT_PORT: u16 = 22;
+
+/// How long a host may take to answer when its state is asked for.
+const STATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a name may take to be looked up.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Machine {
+    context: DriverContext,
+    settings: Settings,
+    /// The record's driver part as it was read.
+    record: DriverConfig,
+    options: ConnectOptions,
+}
+
+impl Machine {
+    pub(crate) fn new(
+        context: DriverContext,
+        settings: Settings,
+        record: DriverConfig,
+        options: ConnectOptions,
+    ) -> Self {
+        Self {
+            context,
+            settings,
+            record,
+            options,
+        }
+    }
+
+    fn endpoint(&self) -> SshEndpoint {
+        self.settings.endpoint(&self.context)
+    }
+
+    async fn resolved(&self) -> Result<ResolvedEndpoint, SshError> {
+        resolve(&self.endpoint(), &self.options.environment).await
+    }
+
+    /// What stands in the way of reaching the host, as far as it can be told from here.
+    async fn obstacles(&self) -> Vec<CheckFailure> {
+        let mut found = Vec::new();
+        let host = &self.settings.ssh_host;
+        if let Some(key) = &self.endpoint().identity
+            && let Err(error) = inspect_identity(key)
+        {
+            let remedy = match &error {
+                SshError::KeyTooOpen { path, .. } => format!("chmod 600 '{}'", path.display()),
+                _ => "give the file of a private key with --generic-ssh-key".to_owned(),
+            };
+            found.push(failure("SSH key", &error, remedy));
+        }
+        if let Some(file) = &self.settings.sudo_password_file
+            && let Err(error) = check_password_file(file)
+        {
+            let remedy = format!(
+                "put the password into the first line of '{0}' and run: chmod 600 '{0}'",
+                file.display()
+            );
+            found.push(failure("sudo password file", &error, remedy));
+        }
+        match self.resolved().await {
+            Err(error) => {
+                let remedy = format!("look at what ssh says to: ssh -G {host}");
+                found.push(failure("ssh_config", &error, remedy));
+            }
+            // The host before it looks the name up.
+            Ok(resolved) if resolved.through_proxy() => {}
+            Ok(resolved) => {
+                if let Err(error) = look_up(&resolved).await {
+                    let finding = format!("{} has no address: {error}", resolved.host_name);
+                    let remedy = "check the spelling and the DNS, or give an IP address";
+                    found.push(failure("address", &finding, remedy.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether sshd answers.
+    async fn answers(&self) -> Result<bool, DriverError> {
+        if self.settings.through_proxy {
+            let options = ConnectOptions {
+                limit: STATE_LIMIT,
+                interactive: false,
+                ..self.options.clone()
+            };
+            return match connect(&self.endpoint(), &options, &NoSecrets).await {
+                Ok(_) => Ok(true),
+                // Whoever turns us away is up.
+                Err(SshError::AuthRefused { .. } | SshError::PassphraseNeeded { .. }) => Ok(true),
+                Err(error) if error.is_transient() => Ok(false),
+                Err(error) => Err(self.unreadable(Box::new(error))),
+            };
+        }
+        let address = self.settings.address().to_string();
+        let port = self.settings.ssh_port.unwrap_or(DEFAULT_PORT);
+        let dialled = TcpStream::connect((address.as_str(), port));
+        match tokio::time::timeout(STATE_LIMIT, dialled).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) if names_no_host(&error) => Err(self.unreadable(Box::new(error))),
+            Ok(Err(_)) | Err(_) => Ok(false),
+        }
+    }
+
+    fn unreadable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> DriverError {
+        DriverError::Backend {
+            operation: Operation::Inspect,
+            message: format!("{} cannot be asked", self.settings.ssh_host),
+            hint: None,
+            source: Some(source),
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for Machine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            power: false,
+            restart: true,
+            provisioned: true,
+            adopted: true,
+            address_moves: false,
+        }
+    }
+
+    fn config(&self) -> DriverConfig {
+        let mut config = self.record.clone();
+        self.settings.write(&self.context, &mut config);
+        config
+    }
+
+    async fn check(&self, _work: &Work<'_>) -> Result<(), DriverError> {
+        let found = self.obstacles().await;
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(DriverError::Check(found)),
+        }
+    }
+
+    async fn create(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        work.report.step("adopting the host");
+        let failed = |error: SshError| DriverError::Backend {
+            operation: Operation::Create,
+            message: "the host cannot be adopted".to_owned(),
+            hint: None,
+            source: Some(Box::new(error)),
+        };
+        let resolved = self.resolved().await.map_err(failed)?;
+        self.settings.through_proxy = resolved.through_proxy();
+        // A HostName that is no host name can only be meant for a ProxyCommand.
+        let address = resolved.host_name.parse().ok();
+        self.settings.address = address.or_else(|| Some(self.settings.ssh_host.clone()));
+        self.settings.ssh_port = Some(resolved.port);
+        self.settings.ssh_user = resolved.user.or_else(|| Some(DEFAULT_USER.to_owned()));
+        if let Some(given) = &self.settings.given_key {
+            self.settings.kept_key = Some(key::keep(given, &self.context.machine_dir)?);
+        }
+        if let Some(host_key) = &self.settings.host_key {
+            let endpoint = self.endpoint();
+            pin(&endpoint.known_hosts, &endpoint.host_key_alias, host_key).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, _work: &Work<'_>) -> Result<(), DriverError> {
+        unsupported(Operation::Start)
+    }
+
+    async fn stop(&mut self, _work: &Work<'_>) -> Result<(), DriverError> {
+        unsupported(Operation::Stop)
+    }
+
+    async fn restart(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        work.report.step("rebooting the host");
+        reboot::reboot(&self.endpoint(), &self.options, work.secrets).await
+    }
+
+    async fn kill(&mut self, _work: &Work<'_>) -> Result<(), DriverError> {
+        unsupported(Operation::Kill)
+    }
+
+    async fn remove(&mut self, _work: &Work<'_>) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    async fn state(&self) -> Result<MachineState, DriverError> {
+        Ok(match self.answers().await? {
+            true => MachineState::Running,
+            false => MachineState::Stopped,
+        })
+    }
+
+    async fn address(&self) -> Result<HostAddress, DriverError> {
+        Ok(self.settings.address().clone())
+    }
+
+    async fn url(&self) -> Result<String, DriverError> {
+        let host = self.settings.address().in_url();
+        Ok(format!("tcp://{host}:{}", self.settings.engine_port))
+    }
+
+    fn engine_port(&self) -> u16 {
+        self.settings.engine_port
+    }
+
+    async fn ssh(&self) -> Result<Option<SshEndpoint>, DriverError> {
+        Ok(Some(self.endpoint()))
+    }
+}
+
+fn unsupported(operation: Operation) -> Result<(), DriverError> {
+    Err(DriverError::Unsupported {
+        driver: NAME,
+        operation,
+    })
+}
+
+fn failure(subject: &str, finding: &dyn ToString, remedy: String) -> CheckFailure {
+    CheckFailure {
+        subject: subject.to_owned(),
+        finding: finding.to_string(),
+        remedy,
+    }
+}
+
+async fn look_up(resolved: &ResolvedEndpoint) -> io::Result<()> {
+    let lookup = tokio::net::lookup_host((resolved.host_name.as_str(), resolved.port));
+    match tokio::time::timeout(LOOKUP_LIMIT, lookup).await {
+        Ok(found) => match found?.next() {
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("the answer is empty")),
+        },
+        Err(_) => Err(io::Error::other(format!(
+            "no answer within {} s",
+            LOOKUP_LIMIT.as_secs()
+        ))),
+    }
+}
+
+/// Whether a dial failed before any host was tried: the resolver's errors carry no OS code.
+fn names_no_host(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
