@@ -1,5 +1,6 @@
 use std::env;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use super::{Image, Ran};
+
+/// The network that every host is on; `lab.sh` makes it.
+pub(super) const NETWORK: &str = "rmachine-lab";
 
 /// Marks what a run of the tests made: `<pid>` of the run.
 const LABEL: &str = "rmachine-lab.run";
@@ -18,8 +22,10 @@ pub struct Lab {
     url: String,
     /// What makes a container a host here.
     isolation: Vec<&'static str>,
+    /// The first address of the hosts' network, and how many it has.
+    subnet: (Ipv4Addr, u32),
     keys: TempDir,
-    hosts: AtomicU32,
+    made: AtomicU32,
 }
 
 /// The lab, or nothing where there is none; then the reason was printed.
@@ -44,8 +50,9 @@ impl Lab {
         let mut lab = Self {
             url,
             isolation: Vec::new(),
+            subnet: (Ipv4Addr::UNSPECIFIED, 1),
             keys: tempfile::tempdir().map_err(|error| error.to_string())?,
-            hosts: AtomicU32::new(0),
+            made: AtomicU32::new(0),
         };
         let found = lab.engine(20, ["info", "--format", "{{.CgroupVersion}}"]);
         if found.code != 0 {
@@ -64,6 +71,7 @@ impl Lab {
                 return Err(reason);
             }
         }
+        lab.subnet = lab.subnet()?;
         lab.remove_strays();
         lab.isolation = lab.isolation(found.out.trim())?;
         let key = lab.key();
@@ -120,8 +128,18 @@ impl Lab {
 
     /// A name that nothing else in the lab has.
     pub(super) fn fresh_name(&self, kind: &str) -> String {
-        let number = self.hosts.fetch_add(1, Ordering::Relaxed);
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
         format!("lab-{kind}-{}-{number}", std::process::id())
+    }
+
+    /// An address of the hosts' network that this run has not used yet; another run may have.
+    pub(super) fn fresh_address(&self) -> Ipv4Addr {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let (first, count) = self.subnet;
+        // The first ones are the network's, and its gateway's; the last is everybody's.
+        let usable = count - 16;
+        let chosen = std::process::id().wrapping_mul(97).wrapping_add(number) % usable;
+        Ipv4Addr::from_bits(first.to_bits() + 8 + chosen)
     }
 
     pub(super) fn label() -> String {
@@ -130,6 +148,25 @@ impl Lab {
 
     pub(super) fn isolated(&self) -> impl Iterator<Item = &str> {
         self.isolation.iter().copied()
+    }
+
+    fn subnet(&self) -> Result<(Ipv4Addr, u32), String> {
+        let format = "{{(index .IPAM.Config 0).Subnet}}";
+        let found = self.engine(20, ["network", "inspect", "--format", format, NETWORK]);
+        let parsed = found
+            .out
+            .trim()
+            .split_once('/')
+            .and_then(|(first, prefix)| {
+                let bits: u32 = prefix.parse().ok().filter(|bits| (8..=26).contains(bits))?;
+                Some((first.parse().ok()?, 1 << (32 - bits)))
+            });
+        parsed.ok_or_else(|| {
+            format!(
+                "there is no network {NETWORK}; run tests/lab/lab.sh up ({})",
+                found.err.trim()
+            )
+        })
     }
 
     /// Takes away what runs that were cut off have left.

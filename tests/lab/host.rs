@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Network;
-use super::engine::{Lab, lab};
+use super::engine::{Lab, NETWORK, lab};
 
 /// How long a host may take to come up; a loaded machine runs several at a time.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -62,17 +62,29 @@ impl Host {
         let lab = lab()?;
         let name = lab.fresh_name(image.word());
         let label = Lab::label();
-        let run = [
-            "run",
-            "--detach",
-            "--stop-signal=SIGRTMIN+3",
-            "--label",
-            &label,
-        ];
-        let named = ["--name", &name, "--hostname", image.word()];
-        let args = run.into_iter().chain(named).chain(lab.isolated());
-        let args = args.chain(more.iter().copied()).chain([image.name()]);
-        lab.engine_ok(60, args);
+        let (mut tries, mut refused) = (0..5, String::new());
+        loop {
+            assert!(tries.next().is_some(), "no host can be started: {refused}");
+            let address = lab.fresh_address().to_string();
+            let run = [
+                "run",
+                "--detach",
+                "--stop-signal=SIGRTMIN+3",
+                "--label",
+                &label,
+            ];
+            let placed = ["--network", NETWORK, "--ip", &address];
+            let named = ["--name", &name, "--hostname", image.word()];
+            let args = run.into_iter().chain(placed).chain(named);
+            let args = args.chain(lab.isolated()).chain(more.iter().copied());
+            let ran = lab.engine(60, args.chain([image.name()]));
+            if ran.code == 0 {
+                break;
+            }
+            // The address may be another run's.
+            refused = ran.err;
+            lab.engine(30, ["rm", "--force", "--volumes", &name]);
+        }
         let host = Self { lab, name };
         let public = std::fs::read_to_string(lab.key().with_extension("pub")).unwrap();
         host.authorize(&public);
@@ -87,7 +99,7 @@ impl Host {
 
     /// Its address on the network that every host is on.
     pub fn ip(&self) -> String {
-        self.ip_on("bridge")
+        self.ip_on(NETWORK)
     }
 
     /// Its address on a network.
@@ -186,21 +198,20 @@ END";
         self.wait_until_up();
     }
 
-    /// Attaches it to another network.
-    pub fn connect(&self, network: &str) {
-        self.lab
-            .engine_ok(30, ["network", "connect", network, &self.name]);
-    }
-
     /// Attaches it to a network of the test's.
     pub fn join(&self, network: &Network) {
-        self.connect(network.name());
+        self.lab
+            .engine_ok(30, ["network", "connect", network.name(), &self.name]);
     }
 
-    /// Cuts it off from a network.
-    pub fn disconnect(&self, network: &str) {
-        self.lab
-            .engine_ok(30, ["network", "disconnect", network, &self.name]);
+    /// Cuts its lines: nothing that is sent arrives any more.
+    pub fn cut_off(&self) {
+        self.sh("iptables -I INPUT ! -i lo -j DROP && iptables -I OUTPUT ! -o lo -j DROP");
+    }
+
+    /// Undoes [`Host::cut_off`].
+    pub fn reconnect(&self) {
+        self.sh("iptables -D INPUT ! -i lo -j DROP && iptables -D OUTPUT ! -o lo -j DROP");
     }
 
     /// Waits until systemd has started all there is to start, and sshd answers.

@@ -42,6 +42,8 @@ up() {
     started=
     start_engine
 
+    lab_network
+
     bare=$(base_image bare bookworm)
     engine_image bookworm "$bare" docker.io >/dev/null
     bare_trixie=$(base_image bare-trixie trixie)
@@ -74,6 +76,16 @@ start_engine() {
     setsid dockerd --data-root "$LAB/data" --exec-root "$LAB/exec" --pidfile "$LAB/dockerd.pid" \
         --host "$ENGINE" --bip "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
     wait_for 60 "the engine" engine 5 version || cannot_see dockerd.log "the engine did not come up"
+}
+
+# The network of the hosts, on which a test chooses their addresses: they keep them when they are
+# switched off and on. That takes a subnet of one's own choice, so the engine is asked for a free one.
+lab_network() {
+    ! engine 30 network inspect rmachine-lab >/dev/null 2>&1 || return 0
+    engine 30 network create rmachine-lab >/dev/null
+    subnet=$(engine 30 network inspect --format '{{(index .IPAM.Config 0).Subnet}}' rmachine-lab)
+    engine 30 network rm rmachine-lab >/dev/null
+    engine 30 network create --subnet "$subnet" rmachine-lab >/dev/null
 }
 
 # base_image NAME RELEASE: a host as a provider hands it over, with no engine; prints its tag.

@@ -14,5 +14,6 @@ mod engine;
 mod host;
 mod network;
 
+pub use engine::lab;
 pub use host::{Host, Image, Ran};
 pub use network::Network;
