@@ -1,7 +1,7 @@
 //! How long the commands take, as whole processes and on real hosts, beside plain `ssh` and the
 //! bare restart of an engine.
 //!
-//!     eval "$(tests/lab/lab.sh up | sed 's/^/export /')" && cargo bench --bench cli
+//!     tests/lab/lab.sh up && cargo bench --bench cli
 //!
 //! Prints the table of `docs/performance.md`. Without the lab only what needs no host is measured.
 
@@ -23,7 +23,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use lab::{Host, Image, Lab};
+use lab::{Host, Image};
 use measure::{Bound, HEAD, Row, Times, in_turn, time};
 use tempfile::TempDir;
 
@@ -45,8 +45,9 @@ fn main() {
     let store = Store(tempfile::tempdir().unwrap());
     println!("{HEAD}");
     start(&store);
-    if let Some(lab) = lab::lab() {
-        on_hosts(&store, lab);
+    let hosts: Option<Vec<Host>> = (0..7).map(|_| Host::start(Image::Bookworm)).collect();
+    if let Some(hosts) = hosts {
+        on_hosts(&store, &hosts);
     }
     let size = fs::metadata(RMACHINE).unwrap().len();
     println!("\nbinary: {:.1} MB (bound: 15 MB)", size as f64 / 1e6);
@@ -67,17 +68,11 @@ fn start(store: &Store) {
     });
 }
 
-fn on_hosts(store: &Store, lab: &'static Lab) {
-    let alone: Vec<Host> = (0..3).map(|_| lab.host(Image::Bookworm)).collect();
-    let four: Vec<Host> = (0..4).map(|_| lab.host(Image::Bookworm)).collect();
-
-    let one = Times::new(
-        alone
-            .iter()
-            .enumerate()
-            .map(|(number, host)| time(&mut store.create(lab, &format!("a{number}"), host)))
-            .collect(),
-    );
+fn on_hosts(store: &Store, hosts: &[Host]) {
+    let (alone, four) = hosts.split_at(3);
+    let create =
+        |(number, host): (usize, &Host)| time(&mut store.create(&format!("a{number}"), host));
+    let one = Times::new(alone.iter().enumerate().map(create).collect());
     show(Row {
         what: "`create`, adopting a host with an engine".to_owned(),
         took: one.median(),
@@ -88,7 +83,7 @@ fn on_hosts(store: &Store, lab: &'static Lab) {
     let at_once = measure::elapsed(|| {
         thread::scope(|scope| {
             for (number, host) in four.iter().enumerate() {
-                let mut create = store.create(lab, &format!("b{number}"), host);
+                let mut create = store.create(&format!("b{number}"), host);
                 scope.spawn(move || time(&mut create));
             }
         });
@@ -103,7 +98,7 @@ fn on_hosts(store: &Store, lab: &'static Lab) {
 
     provision(store, &alone[0]);
     quick(store);
-    ssh(store, lab, &alone[0]);
+    ssh(store, &alone[0]);
     ls(store);
 }
 
@@ -115,13 +110,10 @@ fn engine_restart(host: &Host) -> Duration {
 }
 
 fn provision(store: &Store, host: &Host) {
-    let before = host.engine_incarnation();
+    let engine = "systemctl show docker -p ActiveEnterTimestampMonotonic -p MainPID";
+    let before = host.sh(engine);
     let [again] = in_turn(SELDOM, [store.rmachine(&["provision", "a0"])]);
-    assert_eq!(
-        before,
-        host.engine_incarnation(),
-        "the engine was restarted"
-    );
+    assert_eq!(before, host.sh(engine), "the engine was restarted");
     show(Row {
         what: "`provision` with nothing to do".to_owned(),
         took: again.median(),
@@ -153,7 +145,7 @@ fn quick(store: &Store) {
     }
 }
 
-fn ssh(store: &Store, lab: &Lab, host: &Host) {
+fn ssh(store: &Store, host: &Host) {
     let mut plain = Command::new("ssh");
     plain.args(["-F", "/dev/null", "-o", "IdentitiesOnly=yes"]);
     plain.args([
@@ -162,8 +154,8 @@ fn ssh(store: &Store, lab: &Lab, host: &Host) {
         "-o",
         "UserKnownHostsFile=/dev/null",
     ]);
-    plain.arg("-i").arg(lab.key());
-    plain.arg(format!("root@{}", host.address())).arg("true");
+    plain.arg("-i").arg(host.lab().key());
+    plain.arg(format!("root@{}", host.ip())).arg("true");
     let [ours, plain] = in_turn(OFTEN, [store.rmachine(&["ssh", "a0", "true"]), plain]);
     show(Row {
         what: "`ssh NAME true`".to_owned(),
@@ -205,10 +197,10 @@ impl Store {
         command
     }
 
-    fn create(&self, lab: &Lab, name: &str, host: &Host) -> Command {
+    fn create(&self, name: &str, host: &Host) -> Command {
         let mut command = self.rmachine(&["create", "-d", "generic", "--generic-ssh-user", "root"]);
-        command.args(["--generic-ip-address", host.address()]);
-        command.arg("--generic-ssh-key").arg(lab.key());
+        command.args(["--generic-ip-address", &host.ip()]);
+        command.arg("--generic-ssh-key").arg(host.lab().key());
         command.arg(name);
         command
     }
