@@ -1,6 +1,9 @@
 //! Against OpenSSL: an authority as docker-machine made it, and what others say of our chains.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set up its case has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its case has failed"
+)]
 
 use std::path::Path;
 use std::process::Command;
