@@ -14,10 +14,12 @@ mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 cp -R "$directory/rootfs/." "$root/"
 mkdir -p "$root/opt/rmachine"
 cp "$directory/packages" "$directory/setup.sh" "$root/opt/rmachine/"
-# Names must resolve while packages are fetched; setup.sh removes the file again.
+# Names must resolve while packages are fetched.
 cat /etc/resolv.conf >"$root/etc/resolv.conf"
 chroot "$root" /bin/sh /opt/rmachine/setup.sh /opt/rmachine "$release" "$mirror" >&2
 rm -r "$root/opt/rmachine"
+# These are of the computer that builds.
+rm -f "$root/etc/resolv.conf" "$root/etc/hostname"
 umount "$root/proc"
 echo "step: packing the image" >&2
 tar -C "$root" --numeric-owner --one-file-system -cf - .

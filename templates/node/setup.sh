@@ -41,10 +41,10 @@ useradd --create-home --uid 1000 --gid docker --shell /bin/bash docker
 usermod --password '*' docker
 chmod 440 /etc/sudoers.d/docker
 
-systemctl set-default multi-user.target
-systemctl enable ssh.service rmachine-host-keys.service
+systemctl -q set-default multi-user.target
+systemctl -q enable ssh.service rmachine-host-keys.service
 # What belongs to the machine below: its terminals, devices, modules, sysctls and disks.
-systemctl mask \
+systemctl -q mask \
     console-getty.service getty.target getty-static.service \
     systemd-udevd.service systemd-udev-trigger.service systemd-udevd-control.socket systemd-udevd-kernel.socket \
     systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
@@ -58,8 +58,6 @@ apt-get clean
 # Each machine makes its own identity at its first boot.
 rm -f /etc/ssh/ssh_host_* /etc/docker/key.json /var/lib/dbus/machine-id
 : >/etc/machine-id
-# These came from whoever built the image.
-rm -f /etc/resolv.conf /etc/hostname
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old
 find /var/log -type f -delete
 find /usr/share/doc -depth -type f ! -name copyright -delete

@@ -108,8 +108,9 @@ pub async fn create(machine: &Machine, work: &Work<'_>) -> Result<Made, DriverEr
 impl Attempt {
     /// Changes what was refused; gives the error back where nothing can be changed.
     fn learn(&mut self, error: EngineError) -> Result<(), DriverError> {
+        let failed = |error| failure::engine(Operation::Create, "starting the container", error);
         let EngineError::Refused { message, .. } = &error else {
-            return Err(made(error));
+            return Err(failed(error));
         };
         match Remake::after(message) {
             Some(Remake::WithoutPrivilege) if self.isolation == Isolation::Privileged => {
@@ -117,7 +118,7 @@ impl Attempt {
             }
             Some(Remake::WithoutAddress) if self.fixed_address => self.fixed_address = false,
             Some(Remake::ElsewhereOnTheNetwork) => {}
-            _ => return Err(made(error)),
+            _ => return Err(failed(error)),
         }
         self.refused.clone_from(message);
         Ok(())

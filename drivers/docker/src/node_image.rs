@@ -95,7 +95,7 @@ async fn build(
     let built = daemon
         .build(tag, &arguments, &labels, context, |line| {
             let text = line["stream"].as_str().unwrap_or_default();
-            for line in text.lines() {
+            for line in uncoloured(text).lines() {
                 if let Some(step) = step_of(line) {
                     report.step(step);
                 }
@@ -113,10 +113,12 @@ async fn build(
 
 /// What a line of a build's output says about its progress, if it is one of ours.
 pub fn step_of(line: &str) -> Option<&str> {
-    // The engine colours what came from standard error.
-    let (before, step) = line.split_once("step: ")?;
-    let step = step.split('\u{1b}').next()?.trim_end();
-    (before.is_empty() || before.starts_with('\u{1b}')).then_some(step)
+    line.strip_prefix("step: ").map(str::trim_end)
+}
+
+/// The engine colours what came from standard error.
+fn uncoloured(line: &str) -> String {
+    line.replace("\u{1b}[91m", "").replace("\u{1b}[0m", "")
 }
 
 /// The last lines of a program's output, for the message when it fails.
@@ -159,10 +161,8 @@ mod tests {
     #[test]
     fn finds_our_steps_in_a_builds_output() {
         assert_eq!(step_of("step: cleaning up"), Some("cleaning up"));
-        assert_eq!(
-            step_of("\u{1b}[91mstep: cleaning up\u{1b}[0m"),
-            Some("cleaning up")
-        );
+        let coloured = uncoloured("\u{1b}[91mstep: cleaning up\u{1b}[0m");
+        assert_eq!(step_of(&coloured), Some("cleaning up"));
         assert_eq!(step_of("Step 1/9 : FROM debian"), None);
         assert_eq!(step_of("the next step: none"), None);
     }
