@@ -3,14 +3,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
-use rmachine_driver::{Driver, DriverKind, MachineName};
+use rmachine_driver::{Driver, MachineName};
 use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
+use crate::Process;
+use crate::drivers::{self, Surroundings};
 use crate::error::CommandError;
 use crate::ui::{ProgressMode, Ui};
-use crate::{Process, drivers};
 
 /// The flags that every command takes.
 #[derive(clap::Args, Clone, Debug)]
@@ -101,8 +102,10 @@ pub struct App {
     pub globals: Globals,
     /// The way out to the person; also where passwords come from.
     pub ui: Ui,
-    /// The drivers that are built in.
-    pub drivers: Vec<Box<dyn DriverKind>>,
+    /// The machines, to be worked on.
+    pub machines: Machines,
+    /// How hosts are connected to.
+    pub ssh: ConnectOptions,
     /// Machines and certificates.
     pub store: Store,
 }
@@ -138,12 +141,35 @@ impl App {
                 );
             }
         };
+        let store = Store::open(root)?;
+        let user = process.var("USER").or(process.var("USERNAME"));
+        let ssh = ConnectOptions {
+            backend: globals.native_ssh.then_some(Backend::Native),
+            interactive: process.stdio_is_terminal(),
+            environment: ssh_environment(&process),
+            ..ConnectOptions::default()
+        };
+        let surroundings = Surroundings {
+            home: process.home().cloned(),
+            ssh: ssh.clone(),
+        };
+        let settings = Settings {
+            organization: user.unwrap_or("unknown").to_owned(),
+            ssh: ssh.clone(),
+            certificates: CertificateOverrides {
+                ca_certificate: globals.tls_ca_cert.clone(),
+                ca_key: globals.tls_ca_key.clone(),
+                client_certificate: globals.tls_client_cert.clone(),
+                client_key: globals.tls_client_key.clone(),
+            },
+        };
         Ok(Self {
             ui: Ui::new(process.clone(), globals.progress),
-            drivers: drivers::kinds(process.home().cloned()),
+            machines: Machines::new(store.clone(), drivers::kinds(surroundings), settings),
             process,
             globals,
-            store: Store::open(root)?,
+            ssh,
+            store,
         })
     }
 
@@ -153,27 +179,6 @@ impl App {
         name.map_or_else(
             || "rmachine".to_owned(),
             |name| name.to_string_lossy().into_owned(),
-        )
-    }
-
-    /// The machines of the store, for the commands that change them.
-    pub fn machines(&self) -> Machines {
-        let user = self.process.var("USER").or(self.process.var("USERNAME"));
-        let backend = self.globals.native_ssh.then_some(Backend::Native);
-        let settings = Settings {
-            organization: user.unwrap_or("unknown").to_owned(),
-            ssh: self.ssh_options(backend),
-            certificates: CertificateOverrides {
-                ca_certificate: self.globals.tls_ca_cert.clone(),
-                ca_key: self.globals.tls_ca_key.clone(),
-                client_certificate: self.globals.tls_client_cert.clone(),
-                client_key: self.globals.tls_client_key.clone(),
-            },
-        };
-        Machines::new(
-            self.store.clone(),
-            drivers::kinds(self.process.home().cloned()),
-            settings,
         )
     }
 
@@ -192,42 +197,20 @@ impl App {
     /// # Errors
     /// When no such driver is built in, or when it cannot read the record.
     pub fn driver(&self, record: &Record) -> Result<Box<dyn Driver>, CommandError> {
-        let wanted = record.driver_name();
-        let kind = self.drivers.iter().find(|kind| kind.name() == wanted);
-        let kind = kind.ok_or_else(|| self.unknown_driver(wanted))?;
-        let context = self.store.driver_context(record.name());
-        Ok(kind.load(context, record.driver.clone())?)
+        let driver = self.machines.driver(record);
+        driver.map_err(|error| CommandError::of_lifecycle(error, record.name().as_str()))
     }
+}
 
-    /// What of the surroundings matters to ssh.
-    pub fn ssh_environment(&self) -> Environment {
-        let var = |name: &str| self.process.environment().get(OsStr::new(name)).cloned();
-        let usual = Environment::default();
-        Environment {
-            search_path: var("PATH"),
-            home: self.process.home().cloned(),
-            agent_socket: var("SSH_AUTH_SOCK").map(PathBuf::from),
-            temp_dir: var("TMPDIR").map_or(usual.temp_dir, PathBuf::from),
-            ..usual
-        }
-    }
-
-    /// How hosts are connected to.
-    pub fn ssh_options(&self, backend: Option<Backend>) -> ConnectOptions {
-        ConnectOptions {
-            backend,
-            interactive: self.process.stdio_is_terminal(),
-            environment: self.ssh_environment(),
-            ..ConnectOptions::default()
-        }
-    }
-
-    /// The error of a driver's name that no driver has.
-    pub fn unknown_driver(&self, wanted: &str) -> CommandError {
-        let known: Vec<&str> = self.drivers.iter().map(|kind| kind.name()).collect();
-        CommandError::failed(format!(
-            "no driver is called {wanted:?}; there are {}",
-            known.join(", ")
-        ))
+/// What of the surroundings matters to ssh.
+fn ssh_environment(process: &Process) -> Environment {
+    let var = |name: &str| process.environment().get(OsStr::new(name)).cloned();
+    let usual = Environment::default();
+    Environment {
+        search_path: var("PATH"),
+        home: process.home().cloned(),
+        agent_socket: var("SSH_AUTH_SOCK").map(PathBuf::from),
+        temp_dir: var("TMPDIR").map_or(usual.temp_dir, PathBuf::from),
+        ..usual
     }
 }

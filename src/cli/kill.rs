@@ -13,7 +13,7 @@ pub struct Args {
 /// Cuts the machines' power, all at the same time.
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let names = existing(args.names, app)?;
-    let machines = app.machines();
+    let machines = &app.machines;
     each(app, &names, async |name, line| {
         machines.kill(name, line, &app.ui).await?;
         Ok("killed".to_owned())

@@ -32,9 +32,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use app::{App, Globals, Machine};
 
+use crate::Process;
+use crate::drivers::{self, Surroundings};
 use crate::error::{CommandError, ErrorKind, Status};
 use crate::ui::Ui;
-use crate::{Process, drivers};
 
 /// Docker hosts on VMs, containers and any SSH machine, behind mutual TLS.
 #[derive(Parser)]
@@ -64,7 +65,7 @@ enum Command {
     Active(active::Args),
     Completion(completion::Args),
     Config(config::Args),
-    Create(create::Args),
+    Create(Box<create::Args>),
     Env(env::Args),
     Inspect(inspect::Args),
     Ip(ip::Args),
@@ -89,7 +90,7 @@ impl Command {
             Self::Active(args) => active::run(args, app).await,
             Self::Completion(args) => completion::run(args, app).await,
             Self::Config(args) => config::run(args, app).await,
-            Self::Create(args) => create::run(args, app).await,
+            Self::Create(args) => create::run(*args, app).await,
             Self::Env(args) => env::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::Ip(args) => ip::run(args, app).await,
@@ -146,7 +147,7 @@ pub fn run(process: Process) -> Status {
 fn command(process: &Process) -> clap::Command {
     let command = Cli::command();
     let chosen = create::chosen_driver(process, &command);
-    let kinds = drivers::kinds(process.home().cloned());
+    let kinds = drivers::kinds(Surroundings::default());
     let kind = kinds
         .iter()
         .find(|kind| chosen.as_deref() == Some(kind.name()));

@@ -21,7 +21,7 @@ pub struct Args {
 /// Provisions the machines, all at the same time.
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let names = existing(args.names, app)?;
-    let machines = app.machines();
+    let machines = &app.machines;
     if args.dry_run {
         for name in &names {
             let line = app.ui.line(name.as_str());

@@ -33,7 +33,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
                 .join(" ")
         )));
     }
-    let machines = app.machines();
+    let machines = &app.machines;
     if args.client_certs {
         machines
             .renew_client_certificate()

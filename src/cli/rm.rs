@@ -37,10 +37,11 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
             app.store.load(name)?;
         }
     }
-    if !(args.force || args.yes) && !confirmed(app, &args.names)? {
+    let go_on = args.force || args.yes || confirmed(app, &args.names)?;
+    if !go_on {
         return Ok(Status::OK);
     }
-    let machines = app.machines();
+    let machines = &app.machines;
     let removal = Removal {
         force: args.force,
         restore: args.restore,

@@ -37,8 +37,8 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         recursive: args.recursive,
         quiet: args.quiet,
     };
-    let environment = app.ssh_environment();
-    let mut copy = copy_command(&from, &to, flags, &environment)
+    let environment = &app.ssh.environment;
+    let mut copy = copy_command(&from, &to, flags, environment)
         .await
         .map_err(|error| CommandError::of_ssh(error, name_of(&from, &to)))?;
     let status = copy

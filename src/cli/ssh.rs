@@ -3,7 +3,7 @@ use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use rmachine_driver::{MachineName, SshEndpoint};
-use rmachine_ssh::{Backend, Privilege, Run, connect, interactive_command};
+use rmachine_ssh::{Privilege, Run, connect, interactive_command};
 
 use super::names::{candidates, default};
 use super::{App, Machine};
@@ -37,7 +37,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     if app.globals.native_ssh {
         return native(app, &machine, &endpoint, &words).await;
     }
-    let mut command = interactive_command(&endpoint, &app.ssh_environment(), &words)
+    let mut command = interactive_command(&endpoint, &app.ssh.environment, &words)
         .map_err(|error| CommandError::of_ssh(error, machine.name().as_str()))?;
     // From here on this process is ssh: its terminal, its signals, its exit code.
     let error = command.exec();
@@ -78,8 +78,8 @@ async fn native(
 ) -> Result<Status, CommandError> {
     let script = script(words)?;
     let of_ssh = |error| CommandError::of_ssh(error, machine.name().as_str());
-    let options = app.ssh_options(Some(Backend::Native));
-    let ssh = connect(endpoint, &options, &app.ui).await.map_err(of_ssh)?;
+    // The flag that led here chose the backend.
+    let ssh = connect(endpoint, &app.ssh, &app.ui).await.map_err(of_ssh)?;
     let run = Run {
         step: "the command",
         script: &script,

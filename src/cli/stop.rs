@@ -13,7 +13,7 @@ pub struct Args {
 /// Shuts the machines down, all at the same time.
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let names = existing(args.names, app)?;
-    let machines = app.machines();
+    let machines = &app.machines;
     each(app, &names, async |name, line| {
         machines.stop(name, line, &app.ui).await?;
         Ok("stopped".to_owned())

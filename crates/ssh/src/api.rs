@@ -33,7 +33,9 @@ pub trait Ssh: Send + Sync {
 }
 
 /// A script to run.
-#[derive(Clone, Copy, Debug)]
+///
+/// It has no `Debug`: a script may hold private keys.
+#[derive(Clone, Copy)]
 pub struct Run<'a> {
     /// What the script does, for messages: "reading the facts".
     pub step: &'a str,

@@ -3,7 +3,8 @@
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use rmachine_driver::{DriverFlag, DriverKind, FlagKind, FlagValue, FlagValues};
 
-use crate::{Process, drivers};
+use crate::Process;
+use crate::drivers::{self, Surroundings};
 
 /// The driver that `create` is told to use, found before the arguments are parsed: which flags
 /// there are depends on it. `None` for other commands, and where none is named.
@@ -58,8 +59,7 @@ pub fn with_driver_flags(command: clap::Command, kind: &dyn DriverKind) -> clap:
 
 /// The values of this driver's flags.
 pub fn values(matches: &ArgMatches, driver: &str) -> FlagValues {
-    // Which flags there are does not depend on the home directory.
-    let kinds = drivers::kinds(None);
+    let kinds = drivers::kinds(Surroundings::default());
     let Some(kind) = kinds.iter().find(|kind| kind.name() == driver) else {
         return FlagValues::default();
     };

@@ -158,7 +158,7 @@ impl FromArgMatches for Args {
 
 /// Makes the machines and says how to reach them.
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
-    let machines = app.machines();
+    let machines = &app.machines;
     let [first, others @ ..] = args.shared.names.as_slice() else {
         return Ok(Status::OK);
     };
@@ -177,7 +177,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         ));
     }
     if args.shared.dry_run {
-        return dry_run(app, &machines, &args.shared.names, &spec).await;
+        return dry_run(app, machines, &args.shared.names, &spec).await;
     }
     let on_failure = match args.shared.rollback {
         true => OnFailure::RollBack,
@@ -188,7 +188,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
             name: name.clone(),
             ..spec.clone()
         };
-        make(app, &machines, &spec, on_failure, line).await
+        make(app, machines, &spec, on_failure, line).await
     };
     each_told(app, &args.shared.names, make)
         .await
