@@ -10,7 +10,10 @@ use std::path::Path;
 use crate::SshError;
 
 /// Reads one line and does what it says; the rest of standard input belongs to that line.
-const LOADER: &str = r#"/bin/sh -c 'IFS= read -r line && eval "$line"'"#;
+const LOADER: &str = r#"/bin/sh -c 'IFS= read -r line || exit 97; eval "$line"'"#;
+
+/// The loader's status when it is fed nothing: whatever came before let it run.
+pub(crate) const FED_NOTHING: i32 = 97;
 
 /// Through what a command becomes root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,6 +148,12 @@ mod tests {
             let output = login_shell("sh", &whole[..cut], End::AtOnce).unwrap();
             assert_eq!(output.stdout, b"", "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn nothing_to_do_has_a_status_of_its_own() {
+        let output = login_shell("sh", b"", End::AtOnce).unwrap();
+        assert_eq!(output.status.code(), Some(FED_NOTHING));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rmachine_driver::{Secret, Secrets};
 
 use crate::SshError;
-use crate::script::{Elevation, command_line, feed_script};
+use crate::script::{Elevation, FED_NOTHING, command_line, feed_script};
 use crate::session::{Command, InputEnd, Login, Transport};
 
 /// How commands are run as root.
@@ -28,7 +28,8 @@ fn probe_script() -> String {
     format!(
         "if [ \"$(id -u)\" -eq 0 ]; then echo rmachine:root; exit; fi\n\
          if ! command -v sudo >/dev/null; then echo rmachine:no-sudo; exit; fi\n\
-         if echo : | LC_ALL=C {}; then echo rmachine:sudo; else echo rmachine:password; fi",
+         LC_ALL=C {} </dev/null\n\
+         if [ $? -eq {FED_NOTHING} ]; then echo rmachine:sudo; else echo rmachine:password; fi",
         command_line(Elevation::Sudo)
     )
 }
@@ -48,16 +49,17 @@ pub(crate) async fn find_out<T: Transport>(
         return Ok(Root::Already);
     }
     let step = "finding out how to become root";
-    let execute = |elevation, input| {
+    let execute = |elevation, input, end| {
         transport.execute(Command {
             step,
             line: command_line(elevation),
             input,
-            end: InputEnd::WithTheCommand,
+            end,
             limit,
         })
     };
-    let probed = execute(Elevation::None, feed_script(&probe_script())).await?;
+    let script = feed_script(&probe_script());
+    let probed = execute(Elevation::None, script, InputEnd::WithTheCommand).await?;
     let verdict = probed.text();
     // Not the whole text: a login shell's start-up files may have written before.
     match verdict.rsplit("rmachine:").next() {
@@ -95,10 +97,10 @@ pub(crate) async fn find_out<T: Transport>(
                 host: login.host.clone(),
             })?,
     };
-    let first_line = [password.expose().as_bytes(), b"\n"].concat();
-    let input = [first_line, feed_script("echo rmachine:sudo")].concat();
-    let tried = execute(Elevation::SudoWithPassword, input).await?;
-    if tried.text().ends_with("rmachine:sudo") {
+    // Nothing after the password: sudo would take it for another try.
+    let input = [password.expose().as_bytes(), b"\n"].concat();
+    let tried = execute(Elevation::SudoWithPassword, input, InputEnd::AfterInput).await?;
+    if tried.status == FED_NOTHING {
         Ok(Root::SudoWithPassword(password))
     } else {
         Err(refused(tried.error_text()))

@@ -609,21 +609,22 @@ async fn ssh_config_applies_where_it_should(backend: Backend) -> Option<()> {
 
 /// A host whose login user is not root, with a sudo of this kind.
 ///
-/// The words are those of sudo 1.9.13 on Debian 12.
+/// The words are those of sudo 1.9.13 on Debian 12 and of 1.9.16 on Debian 13.
 fn with_sudo(kind: &str) -> Option<Lab> {
     let mut lab = Lab::without_sshd()?;
     let sudo = r#"#!/bin/sh
 case "$1" in
 -n)
-    if [ KIND = free ]; then shift; FAKE_ROOT=1 exec env FAKE_ROOT=1 "$@"; fi
+    if [ KIND = free ]; then shift; exec env FAKE_ROOT=1 "$@"; fi
     echo 'sudo: a password is required' >&2; exit 1 ;;
 -k)
     shift 4
     IFS= read -r given
     if [ "$given" != 'correct horse' ]; then
-        printf 'Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n' >&2; exit 1
+        read -r again && echo 'Sorry, try again.' >&2
+        printf 'Sorry, try again.\n\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n' >&2; exit 1
     elif [ KIND = stranger ]; then
-        echo 'me is not in the sudoers file.' >&2; exit 1
+        echo 'stranger is not in the sudoers file.' >&2; exit 1
     fi
     exec env FAKE_ROOT=1 "$@" ;;
 esac
@@ -719,7 +720,11 @@ async fn root_with_a_password(backend: Backend) -> Option<()> {
 
 async fn root_that_is_refused(backend: Backend) -> Option<()> {
     for (kind, password, words) in [
-        ("locked", "wrong horse", "1 incorrect password attempt"),
+        (
+            "locked",
+            "wrong horse",
+            "sudo: 1 incorrect password attempt",
+        ),
         ("stranger", "correct horse", "not in the sudoers file"),
     ] {
         let lab = with_sudo(kind)?;
@@ -732,6 +737,7 @@ async fn root_that_is_refused(backend: Backend) -> Option<()> {
             panic!("{error:?}");
         };
         assert!(stderr.contains(words), "{stderr}");
+        assert!(stderr.matches("Sorry").count() <= 1, "{stderr}");
         assert!(!format!("{error:?}{error}").contains(password));
     }
     Some(())

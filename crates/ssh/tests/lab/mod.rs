@@ -70,7 +70,7 @@ impl Lab {
         let path = |name: &str| format!("\"{}\"", self.path(name).display());
         let text = format!(
             "Port {}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
-             PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+             Subsystem sftp internal-sftp\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              AuthorizedKeysFile {}\nMaxStartups 100\n{config}\n{}",
             self.port,
             path("authorized_keys"),
