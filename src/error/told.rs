@@ -136,14 +136,22 @@ impl CommandError {
             SshError::PassphraseNeeded { key } => {
                 connection(format!("ssh-add {}", shell_word(key)))
             }
-            SshError::SudoPasswordNeeded { .. } => connection("rmachine create --help".to_owned()),
+            SshError::SudoPasswordNeeded { .. } => {
+                connection("rmachine create --generic-sudo-password-file FILE …".to_owned())
+            }
             SshError::TimedOut { .. } => told(ErrorKind::TimedOut),
-            SshError::Unreachable { .. }
-            | SshError::ConnectionLost { .. }
-            | SshError::KeyUnreadable { .. }
-            | SshError::SudoRefused { .. }
-            | SshError::SudoAbsent { .. }
-            | SshError::SudoPasswordFile { .. } => told(ErrorKind::Connection),
+            SshError::KeyUnreadable { path, .. } => {
+                connection(format!("ls -l {}", shell_word(path)))
+            }
+            SshError::SudoPasswordFile { path, .. } => {
+                connection(format!("chmod 600 {}", shell_word(path)))
+            }
+            SshError::SudoRefused { .. } | SshError::SudoAbsent { .. } => {
+                connection("rmachine create --generic-ssh-user root …".to_owned())
+            }
+            SshError::Unreachable { .. } | SshError::ConnectionLost { .. } => {
+                told(ErrorKind::Connection)
+            }
             SshError::UploadFailed { .. }
             | SshError::Unusable { .. }
             | SshError::Protocol { .. }

@@ -44,7 +44,6 @@ pub(crate) fn wanted(
     reached: &[IpAddr],
     tls: TlsMaterial,
 ) -> Result<Wanted, LifecycleError> {
-    let name = record.name().to_string();
     let only_v6 = !reached.is_empty() && reached.iter().all(IpAddr::is_ipv6);
     let install = record.own.engine_install.as_deref().map(str::parse);
     let install: EngineInstall = install.transpose()?.unwrap_or_default();
@@ -53,8 +52,7 @@ pub(crate) fn wanted(
     engine.bind = if only_v6 { Bind::V6 } else { Bind::V4 };
     engine.labels.push(format!("provider={}", driver.name()));
     Ok(Wanted {
-        // An adopted host has a name that its owner chose.
-        hostname: (!driver.capabilities().adopted).then_some(name),
+        hostname: Some(record.name().to_string()),
         engine,
         tls,
     })

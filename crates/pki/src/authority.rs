@@ -13,6 +13,10 @@ const AUTHORITY_VALID: Duration = Duration::days(3650);
 /// How long other certificates are valid: docker-machine's term.
 const VALID: Duration = Duration::days(1080);
 
+/// How far before now an authority's time begins. It outlives what was wrong with the clock of the
+/// moment in which it was made.
+const AUTHORITY_BACKDATED: Duration = Duration::days(1);
+
 /// How far before now a certificate's time begins, for hosts whose clock is behind.
 const BACKDATED: Duration = Duration::hours(1);
 
@@ -45,6 +49,7 @@ impl Authority {
         let pair = key.generate()?;
         let mut params = params("rmachine CA", organization, AUTHORITY_VALID);
         // It issues no further authorities (RFC 5280, section 4.2.1.9).
+        params.not_before -= AUTHORITY_BACKDATED;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,

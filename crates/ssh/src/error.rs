@@ -39,12 +39,17 @@ pub enum SshError {
     },
 
     /// The host accepts none of the keys that were offered.
-    #[error("{host} refuses to log in {user} ({detail})")]
+    #[error(
+        "{host} refuses to log in {user}{} ({detail})",
+        .identity.as_ref().map(|key| format!(" with the key {}", key.display())).unwrap_or_default()
+    )]
     AuthRefused {
         /// The host, as it was given.
         host: String,
         /// The login name.
         user: String,
+        /// The one key that was offered; without it, those of the agent and of ssh's defaults.
+        identity: Option<PathBuf>,
         /// The methods that the host would have taken, such as `publickey`.
         methods: Vec<String>,
         /// The words of whoever said so.

@@ -122,7 +122,10 @@ pub(crate) fn included_configs(environment: &Environment) -> Result<Vec<String>,
     match &environment.ssh_config {
         Some(file) => Ok(vec![quoted_path(file)?]),
         None => Ok(vec![
-            "~/.ssh/config".to_owned(),
+            match &environment.home {
+                Some(home) => quoted_path(&home.join(".ssh").join("config"))?,
+                None => "~/.ssh/config".to_owned(),
+            },
             "/etc/ssh/ssh_config".to_owned(),
         ]),
     }

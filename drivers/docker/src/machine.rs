@@ -158,10 +158,13 @@ impl Driver for Machine {
     }
 
     async fn address(&self) -> Result<HostAddress, DriverError> {
+        let seen = self.seen(Operation::Inspect).await?;
+        if seen.state() != MachineState::Running {
+            return Err(DriverError::NotRunning);
+        }
         if let Some(fixed) = self.config.ip_address {
             return Ok(HostAddress::Ip(fixed.into()));
         }
-        let seen = self.seen(Operation::Inspect).await?;
         seen.current_address()
             .map(|address| HostAddress::Ip(address.into()))
             .ok_or(DriverError::NotRunning)

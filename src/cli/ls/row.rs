@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rmachine_driver::{DriverError, MachineState};
+use rmachine_engine::EngineError;
 use rmachine_machine::{Journal, MachineFile, Record};
 use rmachine_pki::CertificateInfo;
 use serde_json::Value;
@@ -139,12 +140,17 @@ impl Row {
     ) -> Result<(), CommandError> {
         let left = end.saturating_duration_since(tokio::time::Instant::now());
         let engine = Client::at(app, machine, self.url.clone()).engine(left)?;
-        let version = timeout_at(end, engine.version())
-            .await
-            .map_err(|_| CommandError::failed("the engine did not answer in time"))?
-            .map_err(|error| CommandError::of_engine(error, &self.name))?;
-        self.docker_version = format!("v{}", version.version);
-        Ok(())
+        match timeout_at(end, engine.version()).await {
+            Ok(Ok(version)) => {
+                self.docker_version = format!("v{}", version.version);
+                Ok(())
+            }
+            Ok(Err(EngineError::Deadline { .. })) | Err(_) => {
+                self.state = MachineState::Timeout;
+                Err(CommandError::failed("the engine did not answer in time"))
+            }
+            Ok(Err(error)) => Err(CommandError::of_engine(error, &self.name)),
+        }
     }
 
     fn compare_with_docker_host(&mut self, app: &App, machine: &Machine) {

@@ -46,6 +46,7 @@ pub(super) fn authenticate(
         Try::Refused => Err(SshError::AuthRefused {
             host: to.host.clone(),
             user: to.user.clone(),
+            identity: to.identity.clone(),
             detail: format!("it takes {}", methods.join(", ")),
             methods,
         }),

@@ -19,6 +19,7 @@ pub(super) fn connect_error(endpoint: &SshEndpoint, login: &str, words: &str) ->
         return SshError::AuthRefused {
             host,
             user: user_in(line).unwrap_or(login).to_owned(),
+            identity: endpoint.identity.clone(),
             methods: methods_in(line),
             detail: line.to_owned(),
         };
