@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use http::Method;
 use rmachine_docker::DockerKind;
 use rmachine_driver::{
-    Capabilities, Driver, DriverError, DriverKind as _, FlagValue, ResourceJournal as _,
-    SshEndpoint,
+    Capabilities, Driver, DriverError, DriverKind as _, FlagValue, MachineState,
+    ResourceJournal as _, SshEndpoint,
 };
 use rmachine_driver_conformance::{Subject, walk};
 use rmachine_engine::{Engine, EngineEndpoint};
@@ -38,6 +38,15 @@ fn engine() -> Option<(FlagValue, File)> {
     let turn = File::create(std::env::temp_dir().join("rmachine-docker-test.lock")).unwrap();
     turn.lock().unwrap();
     Some((FlagValue::Text(engine), turn))
+}
+
+/// The engine itself, for what a machine's owner or a stranger does to it.
+fn api(engine: &FlagValue) -> Engine {
+    let FlagValue::Text(url) = engine else {
+        unreachable!("the engine is a text")
+    };
+    let socket = url.strip_prefix("unix://").unwrap();
+    Engine::new(EngineEndpoint::Unix(socket.into()), BOOT_LIMIT)
 }
 
 /// A machine whose name no other run of the tests has.
@@ -236,6 +245,39 @@ async fn a_create_that_is_cut_off_anywhere_goes_on_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_frozen_machine_is_thawed_and_a_lost_one_is_said_so() {
+    let Some((engine, _turn)) = engine() else {
+        return;
+    };
+    let kind = DockerKind::new(None);
+    let api = api(&engine);
+    let subject = subject(&kind, engine, "frozen", []);
+    let container = format!("/containers/rmachine-{}", subject.name());
+    let freeze = format!("{container}/pause");
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    for thaw in ["start", "stop", "kill"] {
+        driver.start(&subject.work()).await.unwrap();
+        api.call(Method::POST, &freeze, None).await.unwrap();
+        assert_eq!(driver.state().await.unwrap(), MachineState::Paused);
+        let (done, after) = match thaw {
+            "start" => (driver.start(&subject.work()).await, MachineState::Running),
+            "stop" => (driver.stop(&subject.work()).await, MachineState::Stopped),
+            _ => (driver.kill(&subject.work()).await, MachineState::Stopped),
+        };
+        done.unwrap();
+        assert_eq!(driver.state().await.unwrap(), after, "{thaw}");
+    }
+
+    let removed = format!("{container}?force=1&v=1");
+    api.call(Method::DELETE, &removed, None).await.unwrap();
+    let lost = driver.start(&subject.work()).await;
+    assert!(matches!(lost, Err(DriverError::Gone { .. })), "{lost:?}");
+    driver.remove(&subject.work()).await.unwrap();
+    assert!(subject.journal().owned().is_empty());
+}
+
+#[tokio::test]
 async fn machines_of_several_stores_share_a_network_and_no_address() {
     let Some((engine, _turn)) = engine() else {
         return;
@@ -266,11 +308,7 @@ async fn a_network_of_the_users_is_used_and_left() {
     let Some((engine, _turn)) = engine() else {
         return;
     };
-    let FlagValue::Text(url) = &engine else {
-        unreachable!()
-    };
-    let socket = url.strip_prefix("unix://").unwrap();
-    let api = Engine::new(EngineEndpoint::Unix(socket.into()), BOOT_LIMIT);
+    let api = api(&engine);
     let kind = DockerKind::new(None);
     let network = format!("rmachine-test-{}", std::process::id());
     for (subnet, moves) in [(Some("10.214.9.0/29"), false), (None, true)] {
