@@ -32,11 +32,14 @@ fn an_engine_that_cannot_start_shows_its_own_words_and_gets_its_configuration_ba
         "storage-opt=dm.nonsense=1",
     ];
     let failed = other.create("n2", &host, "root", &bad);
-    failed.fails(FAILED, &["docker.service", "dm.nonsense"]);
+    failed.fails(FAILED, &["docker.service", "graphdriver"]);
     assert!(engine_works(&host));
     assert_eq!(before_of(&before), before_of(&configuration(&host)));
     // The first machine's certificates are in force again.
-    assert_eq!(me.docker("n1", "info -f '{{.Labels}}'").ok(), "[a=b]");
+    assert_eq!(
+        me.docker("n1", "info -f '{{.Labels}}'").ok(),
+        "[a=b provider=generic]"
+    );
 
     // What could not be made is listed with its phase, and goes without a trace.
     let listed = other.rmachine(["ls"]);
@@ -91,7 +94,10 @@ fn hosts_of_a_daemon_json_are_kept_and_do_not_clash() {
     me.create("n1", &host, "root", &["--engine-label", "mine=too"])
         .ok();
     let info: Value = serde_json::from_str(&me.docker("n1", "info -f '{{json .}}'").ok()).unwrap();
-    assert_eq!(info["Labels"], serde_json::json!(["owner=me", "mine=too"]));
+    assert_eq!(
+        info["Labels"],
+        serde_json::json!(["owner=me", "mine=too", "provider=generic"])
+    );
     assert_eq!(info["Debug"], Value::Bool(true));
     host.sh("docker -H unix:///run/other.sock version && docker version");
 
@@ -159,7 +165,7 @@ fn a_drop_in_with_an_exec_start_of_its_own_keeps_its_flags() {
         return;
     };
     host.write(
-        "/etc/systemd/system/docker.service.d/zz-owner.conf",
+        "/etc/systemd/system/docker.service.d/owner.conf",
         "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// -H tcp://127.0.0.1:2375 \\\n  \
          --containerd=/run/containerd/containerd.sock --label owner=dropin --default-ulimit nofile=1024:2048\n",
     );
@@ -211,7 +217,7 @@ fn a_port_that_is_taken_is_named_with_its_owner() {
         return;
     };
     host.sh("systemd-run --unit=squatter perl -MIO::Socket::INET -e \
-         'IO::Socket::INET->new(LocalPort => 2376, Listen => 1) or die; sleep 600' && \
+         'my $s = IO::Socket::INET->new(LocalPort => 2376, Listen => 1) or die; sleep 600' && \
          timeout 10 sh -c 'until ss -Hltn sport = 2376 | grep -q .; do sleep 0.1; done'");
     let me = Person::new();
     me.create("n1", &host, "root", &[])

@@ -64,9 +64,7 @@ impl Person {
 
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let program = Path::new(env!("CARGO_BIN_EXE_rmachine"));
-        let mut path = self.home.path().join("bin").into_os_string();
-        path.push(":");
-        path.push(program.parent().unwrap());
+        let mut path = program.parent().unwrap().as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
         command
@@ -130,22 +128,10 @@ impl Person {
         path.display().to_string()
     }
 
-    /// What the person's `~/.ssh/config` says. OpenSSH takes the home directory from the system's
-    /// list of users, and tests all run as one: so it is told.
+    /// The person's `~/.ssh/config`.
     pub fn ssh_config(&self, text: &str) {
-        let config = self.private_file("ssh_config", text);
-        let bin = self.home.path().join("bin");
-        fs::create_dir(&bin).unwrap();
-        for program in ["ssh", "scp"] {
-            let path = bin.join(program);
-            let found = Ran::of(Command::new("which").arg(program)).ok();
-            fs::write(
-                &path,
-                format!("#!/bin/sh\nexec {found} -F {config} \"$@\"\n"),
-            )
-            .unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        }
+        fs::create_dir(self.home.path().join(".ssh")).unwrap();
+        self.private_file(".ssh/config", text);
     }
 
     /// A key pair that no host knows; the path of the private one.

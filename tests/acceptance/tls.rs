@@ -125,5 +125,5 @@ fn a_certificate_from_the_future_is_named_as_such() {
     me.create("n1", &host, "root", &[]).ok();
     let args = ["env".to_owned(), "n1".to_owned()];
     let refused = rmachine_at(&me, "-7200s", &args);
-    refused.fails(crate::person::CONNECTION, &["not yet valid"]);
+    refused.fails(crate::person::CONNECTION, &["not valid yet"]);
 }

@@ -38,7 +38,8 @@ pub fn lab() -> Option<&'static Lab> {
             assert!(!expected, "{reason}");
             // Past the test harness, which shows the output of failed tests only.
             let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            let _ = writeln!(std::io::stderr(), "{name}: skipped: {reason}");
+            let line = format!("\n{name}: skipped: {reason}\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
             None
         }
     }
