@@ -122,10 +122,7 @@ pub(crate) fn included_configs(environment: &Environment) -> Result<Vec<String>,
     match &environment.ssh_config {
         Some(file) => Ok(vec![quoted_path(file)?]),
         None => Ok(vec![
-            match &environment.home {
-                Some(home) => quoted_path(&home.join(".ssh").join("config"))?,
-                None => "~/.ssh/config".to_owned(),
-            },
+            "~/.ssh/config".to_owned(),
             "/etc/ssh/ssh_config".to_owned(),
         ]),
     }

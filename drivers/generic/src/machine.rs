@@ -267,3 +267,158 @@ async fn look_up(resolved: &ResolvedEndpoint) -> io::Result<()> {
 fn names_no_host(error: &io::Error) -> bool {
     error.raw_os_error().is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use rmachine_driver::{Silent, Unrecorded};
+    use rmachine_ssh::{Environment, pinned};
+
+    use super::*;
+
+    const WORK: Work<'static> = Work {
+        report: &Silent,
+        resources: &Unrecorded,
+        secrets: &NoSecrets,
+    };
+
+    fn machine(dir: &Path, host: &str) -> Machine {
+        let context = DriverContext {
+            name: "n1".parse().unwrap(),
+            machine_dir: dir.to_owned(),
+            store_dir: dir.to_owned(),
+        };
+        let settings = Settings {
+            ssh_host: host.parse().unwrap(),
+            address: None,
+            ssh_user: None,
+            ssh_port: None,
+            given_key: None,
+            kept_key: None,
+            engine_port: 2376,
+            sudo_password_file: None,
+            host_key: None,
+            through_proxy: false,
+        };
+        let options = ConnectOptions {
+            environment: Environment {
+                search_path: Some("/usr/local/bin:/usr/bin:/bin".into()),
+                ssh_config: Some(dir.join("ssh_config")),
+                temp_dir: dir.to_owned(),
+                ..Environment::default()
+            },
+            ..ConnectOptions::default()
+        };
+        Machine::new(context, settings, DriverConfig::new(), options)
+    }
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_check_names_everything_it_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("ssh_config"), "", 0o600);
+        let good = machine(dir.path(), "127.0.0.1");
+        good.check(&WORK).await.unwrap();
+
+        let mut bad = machine(dir.path(), "nowhere.invalid");
+        let (key, password) = (dir.path().join("key"), dir.path().join("password"));
+        write(&key, "-----BEGIN PRIVATE KEY-----", 0o644);
+        write(&password, "secret", 0o644);
+        bad.settings.given_key = Some(key);
+        bad.settings.sudo_password_file = Some(password);
+        let Err(DriverError::Check(found)) = bad.check(&WORK).await else {
+            panic!("nothing was found");
+        };
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.as_str()).collect();
+        assert_eq!(subjects, ["SSH key", "sudo password file", "address"]);
+        assert!(found[0].remedy.starts_with("chmod 600 "), "{found:?}");
+        assert!(!format!("{found:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn what_ssh_config_says_is_resolved_once_and_kept() {
+        if !Path::new("/usr/bin/ssh").exists() {
+            return println!("skipped: there is no ssh here");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let config = "Host box\n  HostName 10.1.2.3\n  Port 2222\n  User admin\n\
+                      Host far\n  HostName far.example.org\n  ProxyJump box\n";
+        write(&dir.path().join("ssh_config"), config, 0o600);
+        let table = [
+            ("box", None, "10.1.2.3", 2222, "admin", false),
+            ("box", Some("root"), "10.1.2.3", 2222, "root", false),
+            ("far", None, "far.example.org", 22, "root", true),
+            ("10.9.9.9", None, "10.9.9.9", 22, "root", false),
+            ("fd00::9", None, "fd00::9", 22, "root", false),
+        ];
+        for (host, user, address, port, login, through_proxy) in table {
+            let mut driver = machine(dir.path(), host);
+            driver.settings.ssh_user = user.map(str::to_owned);
+            for _ in 0..2 {
+                driver.create(&WORK).await.unwrap();
+                assert_eq!(driver.address().await.unwrap().to_string(), address);
+                assert_eq!(driver.settings.through_proxy, through_proxy, "{host}");
+                let endpoint = driver.ssh().await.unwrap().unwrap();
+                assert_eq!(endpoint.host.to_string(), host);
+                assert_eq!(endpoint.port, Some(port), "{host}");
+                assert_eq!(endpoint.user.as_deref(), Some(login), "{host}");
+            }
+        }
+        let driver = machine(dir.path(), "fd00::9");
+        assert_eq!(driver.url().await.unwrap(), "tcp://[fd00::9]:2376");
+    }
+
+    #[tokio::test]
+    async fn the_key_and_the_host_key_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("machine");
+        fs::create_dir(&store).unwrap();
+        write(&store.join("ssh_config"), "", 0o600);
+        let key = dir.path().join("id_work");
+        write(&key, "-----BEGIN PRIVATE KEY-----", 0o600);
+        let line =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBEkr2KsO6ASkFT3SnLMPrcJP5Xyho1yf9hOEMGlqYDa";
+        let mut driver = machine(&store, "127.0.0.1");
+        driver.settings.given_key = Some(key.clone());
+        driver.settings.host_key = Some(line.parse().unwrap());
+        driver.create(&WORK).await.unwrap();
+
+        let endpoint = driver.ssh().await.unwrap().unwrap();
+        assert_eq!(endpoint.identity, Some(store.join("id_work")));
+        let pins = pinned(&endpoint.known_hosts, &endpoint.host_key_alias).unwrap();
+        assert_eq!(pins.len(), 1);
+        let config = driver.config();
+        assert_eq!(config["SSHKey"], key.to_str().unwrap());
+        assert_eq!(
+            config["SSHKeyPath"],
+            store.join("id_work").to_str().unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_state_is_whether_sshd_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut driver = machine(dir.path(), "127.0.0.1");
+        driver.settings.ssh_port = Some(listener.local_addr().unwrap().port());
+        assert_eq!(driver.state().await.unwrap(), MachineState::Running);
+        drop(listener);
+        assert_eq!(driver.state().await.unwrap(), MachineState::Stopped);
+        let lost = machine(dir.path(), "nowhere.invalid");
+        assert!(matches!(
+            lost.state().await,
+            Err(DriverError::Backend {
+                operation: Operation::Inspect,
+                ..
+            })
+        ));
+    }
+}

@@ -275,6 +275,7 @@ impl Secrets for Answers {
 pub struct Wire {
     pub port: u16,
     connections: Arc<AtomicUsize>,
+    hung_up: Arc<AtomicUsize>,
     ends: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -284,9 +285,11 @@ impl Wire {
         let wire = Self {
             port: listener.local_addr().unwrap().port(),
             connections: Arc::default(),
+            hung_up: Arc::default(),
             ends: Arc::default(),
         };
         let (connections, ends) = (Arc::clone(&wire.connections), Arc::clone(&wire.ends));
+        let hung_up = Arc::clone(&wire.hung_up);
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -296,7 +299,11 @@ impl Wire {
                 ends.lock().unwrap().push(near.try_clone().unwrap());
                 ends.lock().unwrap().push(far.try_clone().unwrap());
                 let pair = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                thread::spawn(move || carry(near, far));
+                let hung_up = Arc::clone(&hung_up);
+                thread::spawn(move || {
+                    carry(near, far);
+                    hung_up.fetch_add(1, Ordering::SeqCst);
+                });
                 thread::spawn(move || carry(pair.1, pair.0));
             }
         });
@@ -305,6 +312,11 @@ impl Wire {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them the client has ended.
+    pub fn hung_up(&self) -> usize {
+        self.hung_up.load(Ordering::SeqCst)
     }
 
     pub fn cut(&self) {
