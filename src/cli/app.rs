@@ -1,8 +1,9 @@
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
+use nix::unistd::{User, getuid};
 use rmachine_driver::{Driver, MachineName};
 use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
@@ -205,12 +206,19 @@ impl App {
 /// What of the surroundings matters to ssh.
 fn ssh_environment(process: &Process) -> Environment {
     let var = |name: &str| process.environment().get(OsStr::new(name)).cloned();
-    let usual = Environment::default();
     Environment {
         search_path: var("PATH"),
         home: process.home().cloned(),
         agent_socket: var("SSH_AUTH_SOCK").map(PathBuf::from),
-        temp_dir: var("TMPDIR").map_or(usual.temp_dir, PathBuf::from),
-        ..usual
+        ssh_config: process.home().and_then(|home| config_of_another_home(home)),
+        temp_dir: var("TMPDIR").map_or_else(|| Environment::default().temp_dir, PathBuf::from),
     }
+}
+
+/// The ssh_config below a home directory that is not the login's own: ssh itself looks only there,
+/// whatever `HOME` says.
+fn config_of_another_home(home: &Path) -> Option<PathBuf> {
+    let login = User::from_uid(getuid()).ok().flatten()?;
+    let config = home.join(".ssh").join("config");
+    (login.dir != home && config.is_file()).then_some(config)
 }

@@ -1,7 +1,7 @@
 //! Machines of the docker driver: hosts that rmachine makes itself.
 
 use crate::lab::{Ran, lab};
-use crate::person::{FAILED, NOT_RUNNING, Person, Said as _};
+use crate::person::{NOT_RUNNING, Person, Said as _};
 
 /// Machines that the test made, by names that no other run has. They go when it ends.
 struct Machines {
@@ -61,7 +61,8 @@ fn containers_live_and_go_like_machines() {
     assert_eq!(machines.run("status").ok(), "Stopped\nStopped");
     me.rmachine(["env", one])
         .fails(NOT_RUNNING, &[one, "start"]);
-    me.rmachine(["stop", one]).fails(FAILED, &["already"]);
+    // What holds already is made to hold once more.
+    me.rmachine(["stop", one]).ok();
     machines.run("start").ok();
     assert_eq!(machines.run("ip").ok(), address);
     assert_eq!(me.docker(one, "volume ls -q").ok(), "kept");

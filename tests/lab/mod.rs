@@ -14,6 +14,10 @@ mod engine;
 mod host;
 mod network;
 
+#[allow(
+    unused_imports,
+    reason = "of the programs that share this, not all ask the engine itself"
+)]
 pub use engine::lab;
 pub use host::{Host, Image, Ran};
 pub use network::Network;
