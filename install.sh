@@ -12,6 +12,7 @@ set -eu
 
 DEMO=/var/lib/rmachine-demo
 DEMO_MACHINES="demo1 demo2"
+DEMO_BRIDGE=rmachine-demo
 
 main() {
     cd "$(dirname "$0")"
@@ -54,10 +55,6 @@ install() {
     writable "$PREFIX" || stop "$PREFIX cannot be written to; run this as root (sudo ./install.sh)," \
         "or choose a place of your own: PREFIX=\$HOME/.local ./install.sh"
     say "building rmachine; the first time this takes some minutes"
-    # Link OpenSSL in where its static library is there: the program then needs none of the system.
-    if [ -z "${OPENSSL_STATIC:-}" ] && [ -e "$(pkg-config --variable=libdir openssl)/libssl.a" ]; then
-        export OPENSSL_STATIC=1
-    fi
     cargo build --release --locked --bin rmachine || stop "the build failed"
     put 755 "$program" <"${CARGO_TARGET_DIR:-target}/release/rmachine"
     "$program" completion bash | put 644 "$bash_completion"
@@ -81,13 +78,17 @@ demo() {
     [ "$(id -u)" = 0 ] || stop "the demonstration starts containers that are hosts; run it as root:" \
         "sudo ./install.sh --demo"
     install
-    apt_install ca-certificates debootstrap iptables openssh-client || stop "$build_env_error"
+    apt_install ca-certificates debootstrap iproute2 iptables openssh-client || stop "$build_env_error"
     command -v dockerd >/dev/null || apt_install docker.io || stop "$build_env_error"
     # From Debian 13 on the client is a package of its own.
     command -v docker >/dev/null || apt_install docker-cli || stop "$build_env_error"
     mkdir -p "$DEMO"
     chmod 700 "$DEMO"
     demo_engine
+    # What --remove-demo has to know.
+    [ -e "$DEMO/engine-url" ] || made_on_engine >"$DEMO/made-before"
+    printf '%s\n' "$engine" >"$DEMO/engine-url"
+    printf '%s\n' "$program" >"$DEMO/program"
     export MACHINE_STORAGE_PATH="$DEMO/store"
 
     # Two at once; those that an earlier run has made are only started again.
@@ -130,20 +131,29 @@ remove_demo() {
         return 0
     }
     [ "$(id -u)" = 0 ] || stop "run this as root: sudo ./install.sh --remove-demo"
-    if [ -e "$DEMO/dockerd.pid" ] && ! private_engine_runs; then
-        # Its containers are gone with it, and so are its images with its directory.
-        say "the demonstration's engine does not run any more"
-    elif [ -d "$DEMO/store" ]; then
-        [ -x "$program" ] || stop "$program is not there to remove the machines; run ./install.sh first"
+    [ -x "$program" ] || program=$(cat "$DEMO/program" 2>/dev/null) || true
+    engine=$(cat "$DEMO/engine-url" 2>/dev/null) || true
+    if [ "$engine" = "unix://$DEMO/docker.sock" ] && ! private_engine_runs; then
+        say "the private engine does not run any more, and its containers with it"
+    elif [ -d "$DEMO/store" ] && [ -x "$program" ]; then
         # shellcheck disable=SC2086 # a list of names
         MACHINE_STORAGE_PATH=$DEMO/store timeout 300 "$program" rm --force $DEMO_MACHINES
+    elif [ -n "$engine" ] && ! private_engine_runs; then
+        stop "rmachine is not there any more to remove the machines; run ./install.sh first"
+    fi
+    if [ -n "$engine" ] && timeout 20 docker -H "$engine" version >/dev/null 2>&1; then
+        made_on_engine | grep -vxF -f "$DEMO/made-before" | while read -r kind id; do
+            # What other machines use by now stays.
+            timeout 60 docker -H "$engine" "$kind" rm "$id" >/dev/null 2>&1 || true
+        done
     fi
     if private_engine_runs; then
         kill "$engine_pid"
-        wait_for 60 test ! -e "/proc/$engine_pid" || stop "the demonstration's engine does not stop"
+        wait_for 60 test ! -e "/proc/$engine_pid" || stop "the private engine does not stop"
     fi
     awk -v under="$DEMO/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r |
         while read -r mounted; do umount "$mounted"; done
+    remove_bridge
     rm -rf "$DEMO"
     say "removed the demonstration"
 }
@@ -154,12 +164,36 @@ demo_engine() {
         ! timeout 20 docker -H "$engine" version >/dev/null 2>&1 || return 0
     done
     say "no engine runs here: starting a private one, with all its data in $DEMO"
+    # Every engine's own bridge is docker0 unless it is told another one.
+    [ -e "/sys/class/net/$DEMO_BRIDGE" ] || {
+        ip link add "$DEMO_BRIDGE" type bridge
+        ip addr add 172.29.0.1/16 dev "$DEMO_BRIDGE"
+        ip link set "$DEMO_BRIDGE" up
+    }
     setsid dockerd --data-root "$DEMO/engine" --exec-root "$DEMO/run" --pidfile "$DEMO/dockerd.pid" \
-        --host "$engine" --bip 172.29.0.1/16 >"$DEMO/dockerd.log" 2>&1 </dev/null &
+        --host "$engine" --bridge "$DEMO_BRIDGE" >"$DEMO/dockerd.log" 2>&1 </dev/null &
     wait_for 60 timeout 5 docker -H "$engine" version || {
         tail -n 20 "$DEMO/dockerd.log" >&2
         stop "the private engine does not start; its log is $DEMO/dockerd.log"
     }
+}
+
+# The images and networks of rmachine on the engine.
+made_on_engine() {
+    timeout 30 docker -H "$engine" image ls --filter label=io.rmachine.node --format 'image {{.ID}}'
+    timeout 30 docker -H "$engine" network ls --filter label=io.rmachine.network --format 'network {{.ID}}'
+}
+
+# The private engine's bridge, and the rules for it that the engine has left behind.
+remove_bridge() {
+    [ -e "/sys/class/net/$DEMO_BRIDGE" ] || return 0
+    ip link del "$DEMO_BRIDGE"
+    for table in filter nat; do
+        iptables -w -t "$table" -S | sed -n "/ $DEMO_BRIDGE /s/^-A/-D/p" | while read -r rule; do
+            # shellcheck disable=SC2086 # words of iptables' own
+            iptables -w -t "$table" $rule
+        done
+    done
 }
 
 private_engine_runs() {

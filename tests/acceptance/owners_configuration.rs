@@ -94,10 +94,9 @@ fn hosts_of_a_daemon_json_are_kept_and_do_not_clash() {
     me.create("n1", &host, "root", &["--engine-label", "mine=too"])
         .ok();
     let info: Value = serde_json::from_str(&me.docker("n1", "info -f '{{json .}}'").ok()).unwrap();
-    assert_eq!(
-        info["Labels"],
-        serde_json::json!(["owner=me", "mine=too", "provider=generic"])
-    );
+    let labels = info["Labels"].as_array().unwrap();
+    let has = |label: &str| labels.contains(&label.into());
+    assert!(has("owner=me") && has("mine=too"), "{labels:?}");
     assert_eq!(info["Debug"], Value::Bool(true));
     host.sh("docker -H unix:///run/other.sock version && docker version");
 

@@ -108,7 +108,7 @@ fn a_clock_that_makes_certificates_not_yet_valid_is_found_beforehand() {
     let me = Person::new();
     let args = me.create_args("n1", &host, "root", &[]);
     // Two hours ahead: what is made here is from the host's future.
-    rmachine_at(&me, "+7200s", &args).fails(CHECK_FAILED, &["clock", "7200 s behind"]);
+    rmachine_at(&me, "+7200s", &args).fails(CHECK_FAILED, &["clock", "behind"]);
     assert!(!me.machine_dir("n1").exists());
     // Half an hour is within what certificates are dated back by.
     let created = rmachine_at(&me, "+1800s", &args);

@@ -16,7 +16,8 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/../../.ci/build-env.sh"
 LAB=${RMACHINE_LAB:-/var/lib/rmachine-lab}
 ENGINE=${RMACHINE_LAB_ENGINE:-unix://$LAB/docker.sock}
-BRIDGE=${RMACHINE_LAB_BRIDGE:-172.31.0.1/16}
+BRIDGE=rmachine-lab
+SUBNET=${RMACHINE_LAB_SUBNET:-172.31.0.1/16}
 BASE=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,iptables,ca-certificates,curl,procps,kmod
 
 main() {
@@ -58,6 +59,7 @@ down() {
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 0
     kill "$pid"
     wait_for 60 "the engine to stop" test ! -e "/proc/$pid"
+    [ ! -e "/sys/class/net/$BRIDGE" ] || ip link del "$BRIDGE"
 }
 
 clean() {
@@ -73,8 +75,14 @@ start_engine() {
     [ -z "${RMACHINE_LAB_ENGINE:-}" ] || cannot "no engine answers at $ENGINE"
     say "starting an engine in $LAB"
     started=yes
+    # Every engine's own bridge is docker0 unless it is told another one.
+    [ -e "/sys/class/net/$BRIDGE" ] || {
+        ip link add "$BRIDGE" type bridge
+        ip addr add "$SUBNET" dev "$BRIDGE"
+        ip link set "$BRIDGE" up
+    }
     setsid dockerd --data-root "$LAB/data" --exec-root "$LAB/exec" --pidfile "$LAB/dockerd.pid" \
-        --host "$ENGINE" --bip "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
+        --host "$ENGINE" --bridge "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
     wait_for 60 "the engine" engine 5 version || cannot_see dockerd.log "the engine did not come up"
 }
 
