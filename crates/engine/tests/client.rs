@@ -1,5 +1,6 @@
 //! The client against servers on loopback: who refuses whom over TLS, and what answers turn into.
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot set up its case has failed"
 )]
