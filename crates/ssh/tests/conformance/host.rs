@@ -108,6 +108,8 @@ pub async fn a_booting_host_is_waited_for(backend: Backend) -> Option<()> {
         .unwrap();
     let lab = boot.await.unwrap();
     assert_eq!(run(&*ssh, "echo up").await.text(), "up");
+    // Before the lab, in whose directory its socket is.
+    drop(ssh);
 
     let stranger = SshEndpoint {
         user: Some("nobody-of-that-name".to_owned()),
