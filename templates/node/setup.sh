@@ -1,6 +1,6 @@
 # Turns a minimal Debian into the node image: systemd, sshd, an engine as the release ships it.
 # Runs inside the image's own root, as root, after rootfs/ was laid over it.
-# usage: sh setup.sh DIRECTORY RELEASE MIRROR (an empty mirror is Debian's own)
+# usage: sh setup.sh DIRECTORY RELEASE MIRROR (with an empty mirror, what the tree already uses)
 set -eu
 directory=$1
 release=$2
@@ -15,15 +15,19 @@ chmod 755 /usr/sbin/policy-rc.d
 # The tree is thrown away when the build fails, so nothing needs to reach the disk early.
 echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/build
 
-rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
-{
-    echo "deb ${mirror:-http://deb.debian.org/debian} $release main"
-    # Only Debian's own archive is known to have the security suite beside it.
-    case $mirror:$release in
-        :sid | :unstable | :testing | ?*:*) ;;
-        *) echo "deb http://deb.debian.org/debian-security $release-security main" ;;
+if [ -n "$mirror" ]; then
+    rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+    echo "deb $mirror $release main" >/etc/apt/sources.list
+elif [ -s /etc/apt/sources.list ]; then
+    # What debootstrap chose by itself has the security suite beside it; a base image names its own.
+    case $release in
+        sid | unstable | testing) ;;
+        *)
+            security="s|^deb \([^ ]*\)/debian/* .*|deb \1/debian-security $release-security main|p"
+            sed -n "$security" /etc/apt/sources.list | head -n 1 >>/etc/apt/sources.list
+            ;;
     esac
-} >/etc/apt/sources.list
+fi
 
 step "reading the package lists of $release"
 apt-get update -q

@@ -1,5 +1,7 @@
 use rmachine_driver::{Driver, DriverKind, MachineName};
-use rmachine_machine::{CertificateOverrides, CertificatePaths, MachineGuard, Record, Store};
+use rmachine_machine::{
+    CertificateOverrides, CertificatePaths, MachineGuard, Phase, Record, Store,
+};
 use rmachine_ssh::ConnectOptions;
 
 use crate::{LifecycleError, bounds};
@@ -73,11 +75,12 @@ impl Machines {
         Ok(self.store.edit(name, bounds::MACHINE_LOCK)?)
     }
 
-    /// Takes a machine in hand that is made to its end.
-    pub(crate) fn edit_ready(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
+    /// Takes a machine in hand whose host is there. Its engine may be half set up: a provisioning
+    /// that was cut off is taken up by the next one.
+    pub(crate) fn edit_made(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
         let guard = self.edit(name)?;
         match guard.journal().next() {
-            None => Ok(guard),
+            None | Some(Phase::Provisioned | Phase::Ready) => Ok(guard),
             Some(next) => Err(LifecycleError::HalfMade {
                 name: name.clone(),
                 next,

@@ -83,9 +83,9 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<(), LifecycleError> {
-        // A half-made machine can be stopped, but only one that is ready has an engine to wait for.
+        // A half-made machine can be stopped, but it has no engine to wait for.
         let guard = match turn {
-            Turn::On | Turn::Around => self.edit_ready(name)?,
+            Turn::On | Turn::Around => self.edit_made(name)?,
             Turn::Off | Turn::Cut => self.edit(name)?,
         };
         let mut driver = self.driver(&guard.record())?;

@@ -39,7 +39,7 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Provisioned, LifecycleError> {
-        let guard = self.edit_ready(name)?;
+        let guard = self.edit_made(name)?;
         let driver = self.driver(&guard.record())?;
         let work = Work {
             report,
@@ -72,7 +72,7 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Provisioned, LifecycleError> {
-        let guard = self.edit_ready(name)?;
+        let guard = self.edit_made(name)?;
         let driver = self.driver(&guard.record())?;
         let work = Work {
             report,
@@ -87,6 +87,9 @@ impl Machines {
             .provision_host(&guard, driver.as_ref(), &mut host, &work)
             .await;
         host.ssh.close().await;
+        if let (Err(failure), Some(phase)) = (&provisioned, guard.journal().next()) {
+            guard.failed(phase, failure.to_string())?;
+        }
         provisioned
     }
 
