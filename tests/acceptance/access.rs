@@ -68,6 +68,25 @@ fn sudo_that_wants_a_password_is_said_before_anything_is_touched() {
 }
 
 #[test]
+fn on_a_terminal_the_password_for_sudo_is_asked_for() {
+    let Some(host) = Host::start(Image::Bookworm) else {
+        return;
+    };
+    let me = Person::new();
+    let mut create = me.command(me.create_args("n1", &host, "careful", &[]));
+    create.stdin(std::process::Stdio::inherit());
+    let mut terminal = rexpect::session::spawn_command(create, Some(60_000)).unwrap();
+    terminal.exp_regex("(?i)password").unwrap();
+    terminal.send_line(Host::PASSWORD).unwrap();
+    let rest = terminal.exp_eof().unwrap();
+    assert!(!rest.contains(Host::PASSWORD), "{rest}");
+    me.docker("n1", "version").ok();
+    // The password is not kept: without a terminal there is nobody to ask.
+    me.rmachine(["provision", "n1"])
+        .fails(CONNECTION, &["sudo", "password"]);
+}
+
+#[test]
 fn a_key_with_a_passphrase_comes_from_the_agent() {
     let Some(host) = Host::start(Image::Bookworm) else {
         return;

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::adoption::configuration;
-use crate::lab::{Host, Image};
+use crate::lab::{Host, Image, lab};
 use crate::person::{FAILED, Person, Said as _};
 
 /// What Ctrl-C exits with.
@@ -57,6 +57,13 @@ impl Work {
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("no step within {STEP_LIMIT:?}"),
         }
+    }
+
+    /// Every step of a run that goes well.
+    fn all_steps(self) -> Vec<String> {
+        let steps = std::iter::from_fn(|| self.next_step()).collect();
+        assert_eq!(self.end(), 0);
+        steps
     }
 
     /// Waits for the step whose text has this word; the program must not end before.
@@ -154,12 +161,7 @@ fn a_run_that_was_killed_at_any_step_is_made_good_by_the_next() {
     let args = me.create_args("n1", &host, "root", &["--engine-label", "a=b"]);
     let remove = ["rm", "-y", "--restore", "n1"];
 
-    let unbroken = Work::start(&me, &args);
-    let mut steps = Vec::new();
-    while let Some(step) = unbroken.next_step() {
-        steps.push(step);
-    }
-    assert_eq!(unbroken.end(), 0);
+    let steps = Work::start(&me, &args).all_steps();
     let expected = result(&me, &host);
     me.rmachine(remove).ok();
     assert_eq!(configuration(&host), before);
@@ -190,6 +192,41 @@ fn a_run_that_was_killed_at_any_step_is_made_good_by_the_next() {
         me.docker("n1", "version").ok();
         me.rmachine(remove).ok();
         assert_eq!(configuration(&host), before, "{when}");
+    }
+}
+
+#[test]
+fn a_container_whose_making_was_killed_at_any_step_is_finished_or_removed() {
+    let Some(lab) = lab() else { return };
+    let me = Person::new();
+    let name = format!("cut{}", std::process::id());
+    let create = ["create", "-d", "docker", "--docker-host", lab.url(), &name];
+    let create: Vec<String> = create.into_iter().map(str::to_owned).collect();
+    let made = || {
+        let filter = format!("name={name}");
+        let containers = lab.engine_ok(20, ["ps", "-aq", "--filter", &filter]);
+        let volumes = lab.engine_ok(20, ["volume", "ls", "-q", "--filter", &filter]);
+        containers.lines().count() + volumes.lines().count()
+    };
+
+    let steps = Work::start(&me, &create).all_steps();
+    me.rmachine(["rm", "--force", &name]).ok();
+    assert!(steps.len() >= 5 && made() == 0, "{steps:?}");
+    for (n, step) in steps.iter().enumerate() {
+        let work = Work::start(&me, &create);
+        for _ in 0..=n {
+            work.next_step();
+        }
+        work.signal(Signal::SIGKILL);
+        work.end();
+        // By turns: what was begun is finished, or goes without a trace.
+        if n % 2 == 0 {
+            let again = me.rmachine(&create);
+            assert_eq!(again.code, 0, "after a kill at {step:?}: {again:?}");
+            me.docker(&name, "version").ok();
+        }
+        me.rmachine(["rm", "--force", &name]).ok();
+        assert_eq!(made(), 0, "after a kill at {step:?}");
     }
 }
 
