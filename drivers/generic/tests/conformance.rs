@@ -18,7 +18,7 @@ use std::time::Duration;
 use rmachine_driver::FlagValue;
 use rmachine_driver_conformance::{Subject, walk};
 use rmachine_generic::Generic;
-use rmachine_ssh::ConnectOptions;
+use rmachine_ssh::{ConnectOptions, Environment};
 
 use lab::{Host, Image};
 
@@ -30,6 +30,11 @@ async fn an_adopted_host_lives_the_life_of_a_machine() {
     };
     let kind = Generic::new(ConnectOptions {
         limit: Duration::from_secs(30),
+        environment: Environment {
+            // Where the system's ssh is found.
+            search_path: std::env::var_os("PATH"),
+            ..Environment::default()
+        },
         ..ConnectOptions::default()
     });
     let text = |value: String| FlagValue::Text(value);
