@@ -1,11 +1,14 @@
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::chain::check_time;
-use crate::{CertificateInfo, CertifiedPem, KeyType, PkiError, PrivateKeyPem, San, key_matches};
+use crate::chain::{check_authority, check_time};
+use crate::{
+    CertificateInfo, CertifiedPem, KeyType, PkiError, PrivateKeyPem, San, crypto_provider,
+    key_matches,
+};
 
 /// How long an authority's certificate is valid.
 const AUTHORITY_VALID: Duration = Duration::days(3650);
@@ -44,12 +47,12 @@ impl Authority {
     /// Makes an authority, valid for ten years.
     ///
     /// # Errors
-    /// [`PkiError::Generation`].
+    /// [`PkiError::NoRandomness`]; [`PkiError::Generation`].
     pub fn create(organization: &str, key: KeyType) -> Result<(Self, CertifiedPem), PkiError> {
         let pair = key.generate()?;
-        let mut params = params("rmachine CA", organization, AUTHORITY_VALID);
-        // It issues no further authorities (RFC 5280, section 4.2.1.9).
+        let mut params = params("rmachine CA", organization, AUTHORITY_VALID)?;
         params.not_before -= AUTHORITY_BACKDATED;
+        // It issues no further authorities (RFC 5280, section 4.2.1.9).
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
@@ -74,11 +77,7 @@ impl Authority {
     /// others, or its time is not now.
     pub fn load(certificate: &str, key: &str) -> Result<Self, PkiError> {
         let info = CertificateInfo::read(certificate)?;
-        if !info.is_authority {
-            return Err(PkiError::NotAnAuthority {
-                subject: info.subject,
-            });
-        }
+        check_authority(&info)?;
         check_time(&info, OffsetDateTime::now_utc())?;
         if !key_matches(certificate, key)? {
             return Err(PkiError::KeyMismatch {
@@ -97,9 +96,9 @@ impl Authority {
     /// Issues a client's certificate, valid for 1080 days.
     ///
     /// # Errors
-    /// [`PkiError::Generation`].
+    /// [`PkiError::NoRandomness`]; [`PkiError::Generation`].
     pub fn issue_client(&self, organization: &str, key: KeyType) -> Result<CertifiedPem, PkiError> {
-        let mut params = params("rmachine client", organization, VALID);
+        let mut params = params("rmachine client", organization, VALID)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, key)
@@ -108,9 +107,9 @@ impl Authority {
     /// Issues a server's certificate, valid for 1080 days.
     ///
     /// # Errors
-    /// [`PkiError::InvalidName`]; [`PkiError::Generation`].
+    /// [`PkiError::InvalidName`]; [`PkiError::NoRandomness`]; [`PkiError::Generation`].
     pub fn issue_server(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
-        let mut params = params(&request.name, &request.organization, VALID);
+        let mut params = params(&request.name, &request.organization, VALID)?;
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
             KeyUsagePurpose::KeyEncipherment,
@@ -142,9 +141,14 @@ impl Authority {
     }
 }
 
-fn params(common_name: &str, organization: &str, valid: Duration) -> CertificateParams {
+fn params(
+    common_name: &str,
+    organization: &str,
+    valid: Duration,
+) -> Result<CertificateParams, PkiError> {
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::default();
+    params.serial_number = Some(serial_number()?);
     params.not_before = now - BACKDATED;
     params.not_after = now + valid;
     params.use_authority_key_identifier_extension = true;
@@ -155,18 +159,41 @@ fn params(common_name: &str, organization: &str, valid: Duration) -> Certificate
     params
         .distinguished_name
         .push(DnType::CommonName, common_name);
-    params
+    Ok(params)
+}
+
+/// 128 random bits, of which the first two are fixed: a serial number is positive, and its length
+/// in DER is the same every time.
+fn serial_number() -> Result<SerialNumber, PkiError> {
+    let mut bytes = [0; 16];
+    let random = crypto_provider().secure_random;
+    random
+        .fill(&mut bytes)
+        .map_err(|_| PkiError::NoRandomness)?;
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
 }
 
 fn alt_name(san: &San) -> Result<SanType, PkiError> {
     match san {
         San::Ip(ip) => Ok(SanType::IpAddress(*ip)),
         San::Dns(name) => {
-            let text = name.as_str().try_into();
-            let text = text.map_err(|_| PkiError::InvalidName { name: name.clone() })?;
+            let invalid = || PkiError::InvalidName { name: name.clone() };
+            if !is_dns_name(name) {
+                return Err(invalid());
+            }
+            let text = name.as_str().try_into().map_err(|_| invalid())?;
             Ok(SanType::DnsName(text))
         }
     }
+}
+
+/// Whether a name has the characters of one. Those of machines are as free as this, and so are those
+/// in container networks, so it is not a host name's grammar that is asked for.
+fn is_dns_name(name: &str) -> bool {
+    let name = name.strip_prefix("*.").unwrap_or(name);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=253).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -241,17 +268,52 @@ mod tests {
     #[test]
     fn refuses_names_that_no_certificate_can_hold() {
         let (authority, _) = Authority::create("ann", KeyType::Ecdsa).unwrap();
-        let error = authority.issue_server(&request(&["ünïcode"])).unwrap_err();
-        assert!(matches!(error, PkiError::InvalidName { .. }), "{error}");
+        let long = "a".repeat(254);
+        for bad in [
+            "ünïcode",
+            "",
+            "a..b",
+            "a b",
+            "http://n1",
+            "n1:2376",
+            "*",
+            &long,
+        ] {
+            let error = authority.issue_server(&request(&[bad])).unwrap_err();
+            assert!(matches!(error, PkiError::InvalidName { .. }), "{bad:?}");
+        }
+        for good in ["n1", "N1.Example.org", "*.example.org", "web_1.net", "10.a"] {
+            authority.issue_server(&request(&[good])).unwrap();
+        }
     }
 
     #[test]
-    fn serial_numbers_differ() {
-        let (authority, _) = Authority::create("ann", KeyType::Ecdsa).unwrap();
-        let serial = || {
-            let made = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
-            CertificateInfo::read(&made.certificate).unwrap().serial
-        };
-        assert_ne!(serial(), serial());
+    fn serial_numbers_are_random_and_positive() {
+        let numbers: Vec<_> = (0..64)
+            .map(|_| serial_number().unwrap().to_bytes())
+            .collect();
+        for (nth, number) in numbers.iter().enumerate() {
+            assert_eq!(number.len(), 16);
+            assert!((0x40..0x80).contains(&number[0]), "{number:?}");
+            assert!(!numbers[..nth].contains(number));
+        }
+    }
+
+    #[test]
+    fn a_certificate_says_what_was_asked() {
+        let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let ca = CertificateInfo::read(&ca.certificate).unwrap();
+        assert_eq!(ca.subject, "O=ann, CN=rmachine CA");
+        assert!(ca.is_authority && !ca.client_auth && !ca.server_auth);
+        let made = authority
+            .issue_server(&ServerRequest {
+                client_auth: true,
+                ..request(&["n1", "10.0.0.1"])
+            })
+            .unwrap();
+        let info = CertificateInfo::read(&made.certificate).unwrap();
+        assert_eq!(info.subject, "O=ann.n1, CN=n1");
+        assert!(info.client_auth && info.server_auth);
+        assert_eq!(info.sans, request(&["n1", "10.0.0.1"]).sans);
     }
 }

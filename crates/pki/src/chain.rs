@@ -7,8 +7,8 @@ use crate::{CertificateInfo, PkiError};
 /// Whether a certificate was issued by this authority, and both are valid at that time.
 ///
 /// # Errors
-/// [`PkiError::OtherAuthority`], [`PkiError::Expired`], [`PkiError::NotYetValid`];
-/// [`PkiError::NoCertificate`] when one cannot be read.
+/// [`PkiError::NotAnAuthority`], [`PkiError::OtherAuthority`], [`PkiError::Expired`],
+/// [`PkiError::NotYetValid`]; [`PkiError::NoCertificate`] when one cannot be read.
 pub fn verify_chain(
     certificate: &str,
     authority: &str,
@@ -16,6 +16,7 @@ pub fn verify_chain(
 ) -> Result<(), PkiError> {
     let leaf = CertificateInfo::read(certificate)?;
     let issuer = CertificateInfo::read(authority)?;
+    check_authority(&issuer)?;
     let signed = with_certificate(certificate, |leaf| {
         with_certificate(authority, |issuer| {
             leaf.issuer() == issuer.subject()
@@ -41,6 +42,15 @@ pub fn key_matches(certificate: &str, key: &str) -> Result<bool, PkiError> {
     with_certificate(certificate, |certificate| {
         certificate.public_key().raw == pair.subject_public_key_info()
     })
+}
+
+pub(crate) fn check_authority(info: &CertificateInfo) -> Result<(), PkiError> {
+    match info.is_authority {
+        true => Ok(()),
+        false => Err(PkiError::NotAnAuthority {
+            subject: info.subject.clone(),
+        }),
+    }
 }
 
 pub(crate) fn check_time(info: &CertificateInfo, now: OffsetDateTime) -> Result<(), PkiError> {
@@ -77,6 +87,10 @@ mod tests {
         assert!(matches!(
             verify(&other.certificate, now),
             Err(PkiError::OtherAuthority { .. })
+        ));
+        assert!(matches!(
+            verify(&made.certificate, now),
+            Err(PkiError::NotAnAuthority { .. })
         ));
         assert!(matches!(
             verify(&ca.certificate, now + Duration::days(1081)),

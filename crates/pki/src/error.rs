@@ -62,6 +62,10 @@ pub enum PkiError {
         name: String,
     },
 
+    /// The crypto provider gives no random numbers.
+    #[error("there are no random numbers for a certificate")]
+    NoRandomness,
+
     /// A key or certificate could not be made.
     #[error("a key or certificate could not be made")]
     Generation(#[source] rcgen::Error),

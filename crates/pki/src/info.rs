@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use time::OffsetDateTime;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::{PkiError, San};
@@ -19,7 +19,7 @@ pub struct CertificateInfo {
     pub not_before: OffsetDateTime,
     /// Until when it is valid.
     pub not_after: OffsetDateTime,
-    /// Whether a client may show it.
+    /// Whether a client may show it. An authority's own certificate is shown by nobody.
     pub client_auth: bool,
     /// Whether a server may show it.
     pub server_auth: bool,
@@ -34,18 +34,25 @@ impl CertificateInfo {
     /// [`PkiError::NoCertificate`].
     pub fn read(pem: &str) -> Result<Self, PkiError> {
         with_certificate(pem, |certificate| {
-            let usage = certificate.extended_key_usage().ok().flatten();
-            let usage = usage.map(|extension| extension.value);
-            let constraints = certificate.basic_constraints().ok().flatten();
+            let is_authority = is_authority(certificate);
+            let usage = certificate.extended_key_usage();
+            // Where the extension is missing, every purpose is allowed (RFC 5280, section
+            // 4.2.1.12); where it cannot be read, none is.
+            let allows = |allowed: fn(&ExtendedKeyUsage<'_>) -> bool| match &usage {
+                _ if is_authority => false,
+                Ok(Some(usage)) => usage.value.any || allowed(usage.value),
+                Ok(None) => true,
+                Err(_) => false,
+            };
             Self {
                 subject: certificate.subject().to_string(),
                 serial: certificate.raw_serial_as_string(),
                 sans: sans(certificate),
                 not_before: certificate.validity().not_before.to_datetime(),
                 not_after: certificate.validity().not_after.to_datetime(),
-                client_auth: usage.is_some_and(|usage| usage.client_auth || usage.any),
-                server_auth: usage.is_some_and(|usage| usage.server_auth || usage.any),
-                is_authority: constraints.is_some_and(|extension| extension.value.ca),
+                client_auth: allows(|usage| usage.client_auth),
+                server_auth: allows(|usage| usage.server_auth),
+                is_authority,
             }
         })
     }
@@ -75,6 +82,15 @@ pub(crate) fn with_certificate<T>(
     let (_, certificate) = X509Certificate::from_der(&block.contents)
         .map_err(|error| unreadable(error.to_string()))?;
     Ok(read(&certificate))
+}
+
+fn is_authority(certificate: &X509Certificate<'_>) -> bool {
+    let constraints = certificate.basic_constraints().ok().flatten();
+    let may_sign = match certificate.key_usage() {
+        Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+        Err(_) => false,
+    };
+    may_sign && constraints.is_some_and(|extension| extension.value.ca)
 }
 
 fn sans(certificate: &X509Certificate<'_>) -> Vec<San> {

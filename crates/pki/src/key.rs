@@ -85,3 +85,26 @@ pub struct CertifiedPem {
     /// The private key in PEM, PKCS#8.
     pub key: PrivateKeyPem,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_as_they_are_shown() {
+        for name in KeyType::NAMES {
+            assert_eq!(name.parse::<KeyType>().unwrap().to_string(), name);
+        }
+        assert!("dsa".parse::<KeyType>().is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_private_key() {
+        let made = CertifiedPem {
+            certificate: "shown".to_owned(),
+            key: PrivateKeyPem::from("hidden".to_owned()),
+        };
+        let text = format!("{made:?}");
+        assert!(text.contains("shown") && !text.contains("hidden"), "{text}");
+    }
+}

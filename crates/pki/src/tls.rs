@@ -52,3 +52,52 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
         false => Ok(read),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Authority, CertifiedPem, KeyType};
+
+    fn made() -> (CertifiedPem, CertifiedPem) {
+        let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let client = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
+        (ca, client)
+    }
+
+    #[test]
+    fn needs_certificates_and_the_key_of_the_clients() {
+        let (ca, client) = made();
+        let (_, other) = made();
+        let identity = ClientIdentity {
+            ca: ca.certificate,
+            certificate: client.certificate,
+            key: client.key,
+        };
+        client_config(&identity).unwrap();
+        let of = |change: fn(&mut ClientIdentity)| {
+            let mut changed = identity.clone();
+            change(&mut changed);
+            client_config(&changed).unwrap_err()
+        };
+        assert!(matches!(
+            of(|identity| identity.ca = String::new()),
+            PkiError::NoCertificate { .. }
+        ));
+        assert!(matches!(
+            of(|identity| identity.certificate = "x".to_owned()),
+            PkiError::NoCertificate { .. }
+        ));
+        assert!(matches!(
+            of(|identity| identity.key = String::new().into()),
+            PkiError::NoKey(_)
+        ));
+        let swapped = ClientIdentity {
+            key: other.key,
+            ..identity.clone()
+        };
+        assert!(matches!(
+            client_config(&swapped).unwrap_err(),
+            PkiError::Tls(rustls::Error::InconsistentKeys(_))
+        ));
+    }
+}
