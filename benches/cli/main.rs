@@ -43,6 +43,7 @@ fn main() {
         return;
     }
     let store = Store(tempfile::tempdir().unwrap());
+    warn_if_busy();
     println!("{HEAD}");
     start(&store);
     let hosts: Option<Vec<Host>> = (0..7).map(|_| Host::start(Image::Bookworm)).collect();
@@ -51,6 +52,22 @@ fn main() {
     }
     let size = fs::metadata(RMACHINE).unwrap().len();
     println!("\nbinary: {:.1} MB (bound: 15 MB)", size as f64 / 1e6);
+}
+
+/// Says so when other work makes the times those of another machine.
+fn warn_if_busy() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load
+        .split(' ')
+        .next()
+        .and_then(|l| l.parse().ok())
+        .unwrap_or(0.0);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    if load > processors as f64 / 2.0 {
+        println!(
+            "The machine is busy (load {load} on {processors} processors): only ratios count.\n"
+        );
+    }
 }
 
 /// What needs no host.
