@@ -19,8 +19,9 @@ use crate::person::{FAILED, Person, Said as _};
 /// What Ctrl-C exits with.
 const INTERRUPTED: i32 = 130;
 
-/// How long a step may take to be reached, or a killed program to be gone.
-const STEP_LIMIT: Duration = Duration::from_secs(120);
+/// How long a step may take to be reached, or a program to end; the longest is the making of the
+/// image for containers, on a loaded machine.
+const STEP_LIMIT: Duration = Duration::from_secs(600);
 
 /// The program at work, with the steps it tells about.
 struct Work {
