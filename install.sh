@@ -18,6 +18,8 @@ main() {
     cd "$(dirname "$0")"
     # shellcheck source-path=SCRIPTDIR source=.ci/build-env.sh
     . .ci/build-env.sh
+    # shellcheck source-path=SCRIPTDIR source=.ci/private-engine.sh
+    . .ci/private-engine.sh
     PREFIX=${PREFIX:-/usr/local}
     action=install
     while [ $# -gt 0 ]; do
@@ -133,12 +135,12 @@ remove_demo() {
     [ "$(id -u)" = 0 ] || stop "run this as root: sudo ./install.sh --remove-demo"
     [ -x "$program" ] || program=$(cat "$DEMO/program" 2>/dev/null) || true
     engine=$(cat "$DEMO/engine-url" 2>/dev/null) || true
-    if [ "$engine" = "unix://$DEMO/docker.sock" ] && ! private_engine_runs; then
+    if [ "$engine" = "unix://$DEMO/docker.sock" ] && ! private_engine_runs "$DEMO"; then
         say "the private engine does not run any more, and its containers with it"
     elif [ -d "$DEMO/store" ] && [ -x "$program" ]; then
         # shellcheck disable=SC2086 # a list of names
         MACHINE_STORAGE_PATH=$DEMO/store timeout 300 "$program" rm --force $DEMO_MACHINES
-    elif [ -n "$engine" ] && ! private_engine_runs; then
+    elif [ -n "$engine" ] && ! private_engine_runs "$DEMO"; then
         stop "rmachine is not there any more to remove the machines; run ./install.sh first"
     fi
     if [ -n "$engine" ] && timeout 20 docker -H "$engine" version >/dev/null 2>&1; then
@@ -147,14 +149,8 @@ remove_demo() {
             timeout 60 docker -H "$engine" "$kind" rm "$id" >/dev/null 2>&1 || true
         done
     fi
-    if private_engine_runs; then
-        kill "$engine_pid"
-        wait_for 60 test ! -e "/proc/$engine_pid" || stop "the private engine does not stop"
-    fi
-    awk -v under="$DEMO/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r |
-        while read -r mounted; do umount "$mounted"; done
-    remove_bridge
-    rm -rf "$DEMO"
+    private_engine_stop "$DEMO" "$DEMO_BRIDGE" || stop "the private engine does not stop"
+    private_engine_remove "$DEMO"
     say "removed the demonstration"
 }
 
@@ -164,15 +160,7 @@ demo_engine() {
         ! timeout 20 docker -H "$engine" version >/dev/null 2>&1 || return 0
     done
     say "no engine runs here: starting a private one, with all its data in $DEMO"
-    # Every engine's own bridge is docker0 unless it is told another one.
-    [ -e "/sys/class/net/$DEMO_BRIDGE" ] || {
-        ip link add "$DEMO_BRIDGE" type bridge
-        ip addr add 172.29.0.1/16 dev "$DEMO_BRIDGE"
-        ip link set "$DEMO_BRIDGE" up
-    }
-    setsid dockerd --data-root "$DEMO/engine" --exec-root "$DEMO/run" --pidfile "$DEMO/dockerd.pid" \
-        --host "$engine" --bridge "$DEMO_BRIDGE" >"$DEMO/dockerd.log" 2>&1 </dev/null &
-    wait_for 60 timeout 5 docker -H "$engine" version || {
+    private_engine_start "$DEMO" "$DEMO_BRIDGE" || {
         tail -n 20 "$DEMO/dockerd.log" >&2
         stop "the private engine does not start; its log is $DEMO/dockerd.log"
     }
@@ -182,24 +170,6 @@ demo_engine() {
 made_on_engine() {
     timeout 30 docker -H "$engine" image ls --filter label=io.rmachine.node --format 'image {{.ID}}'
     timeout 30 docker -H "$engine" network ls --filter label=io.rmachine.network --format 'network {{.ID}}'
-}
-
-# The private engine's bridge, and the rules for it that the engine has left behind.
-remove_bridge() {
-    [ -e "/sys/class/net/$DEMO_BRIDGE" ] || return 0
-    ip link del "$DEMO_BRIDGE"
-    for table in filter nat; do
-        iptables -w -t "$table" -S | sed -n "/ $DEMO_BRIDGE /s/^-A/-D/p" | while read -r rule; do
-            # shellcheck disable=SC2086 # words of iptables' own
-            iptables -w -t "$table" $rule
-        done
-    done
-}
-
-private_engine_runs() {
-    engine_pid=$(cat "$DEMO/dockerd.pid" 2>/dev/null) || return 1
-    # The number may be another program's by now.
-    [ "$(cat "/proc/$engine_pid/comm" 2>/dev/null)" = dockerd ]
 }
 
 # put MODE FILE: installs standard input; a program that runs stays whole.
@@ -215,17 +185,6 @@ writable() {
     directory=$1
     while [ ! -e "$directory" ]; do directory=$(dirname "$directory"); done
     [ -w "$directory" ]
-}
-
-# wait_for SECONDS COMMAND...
-wait_for() {
-    seconds=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        seconds=$((seconds - 1))
-        [ "$seconds" -gt 0 ] || return 1
-        sleep 1
-    done
 }
 
 # show COMMAND...: what is typed, and what comes of it.

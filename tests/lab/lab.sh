@@ -14,10 +14,12 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../../.ci/build-env.sh
 . "$HERE/../../.ci/build-env.sh"
+# shellcheck source-path=SCRIPTDIR source=../../.ci/private-engine.sh
+. "$HERE/../../.ci/private-engine.sh"
 LAB=${RMACHINE_LAB:-/var/lib/rmachine-lab}
 ENGINE=${RMACHINE_LAB_ENGINE:-unix://$LAB/docker.sock}
-BRIDGE=rmachine-lab
-SUBNET=${RMACHINE_LAB_SUBNET:-172.31.0.1/16}
+# A name of its own for every lab: 15 letters at most.
+BRIDGE=lab-$(printf '%s' "$LAB" | sha256sum | cut -c1-8)
 BASE=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,iptables,ca-certificates,curl,procps,kmod
 
 main() {
@@ -53,21 +55,15 @@ up() {
 }
 
 down() {
-    [ -s "$LAB/dockerd.pid" ] || return 0
-    pid=$(cat "$LAB/dockerd.pid")
-    # The number may be another program's by now.
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || return 0
-    kill "$pid"
-    wait_for 60 "the engine to stop" test ! -e "/proc/$pid"
-    [ ! -e "/sys/class/net/$BRIDGE" ] || ip link del "$BRIDGE"
+    private_engine_stop "$LAB" "$BRIDGE" || {
+        say "the engine does not stop"
+        exit 1
+    }
 }
 
 clean() {
     down
-    # What an engine that was killed has left mounted.
-    awk -v under="$LAB/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r |
-        while read -r mounted; do umount "$mounted"; done
-    rm -rf "$LAB"
+    private_engine_remove "$LAB"
 }
 
 start_engine() {
@@ -75,15 +71,7 @@ start_engine() {
     [ -z "${RMACHINE_LAB_ENGINE:-}" ] || cannot "no engine answers at $ENGINE"
     say "starting an engine in $LAB"
     started=yes
-    # Every engine's own bridge is docker0 unless it is told another one.
-    [ -e "/sys/class/net/$BRIDGE" ] || {
-        ip link add "$BRIDGE" type bridge
-        ip addr add "$SUBNET" dev "$BRIDGE"
-        ip link set "$BRIDGE" up
-    }
-    setsid dockerd --data-root "$LAB/data" --exec-root "$LAB/exec" --pidfile "$LAB/dockerd.pid" \
-        --host "$ENGINE" --bridge "$BRIDGE" >"$LAB/dockerd.log" 2>&1 </dev/null 9>&- &
-    wait_for 60 "the engine" engine 5 version || cannot_see dockerd.log "the engine did not come up"
+    private_engine_start "$LAB" "$BRIDGE" || cannot_see dockerd.log "the engine did not come up"
 }
 
 # The network of the hosts, on which a test chooses their addresses: they keep them when they are
@@ -159,20 +147,6 @@ engine() {
 has() { engine 30 image inspect "$1" >/dev/null 2>&1; }
 
 hash() { sha256sum | cut -c1-16; }
-
-# wait_for SECONDS WHAT COMMAND...
-wait_for() {
-    seconds=$1 what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        seconds=$((seconds - 1))
-        [ "$seconds" -gt 0 ] || {
-            say "waited in vain for $what"
-            return 1
-        }
-        sleep 1
-    done
-}
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 
