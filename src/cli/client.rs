@@ -76,15 +76,8 @@ impl Client {
     /// # Errors
     /// When a certificate cannot be read or used.
     pub fn engine(&self, limit: Duration) -> Result<Engine, CommandError> {
-        if let Some(path) = self.url.strip_prefix("unix://") {
-            return Ok(Engine::new(EngineEndpoint::Unix(path.into()), limit));
-        }
-        let (host, port) = split_url(&self.url).ok_or_else(|| {
-            CommandError::failed(format!("{:?} is no URL of an engine", self.url))
-        })?;
-        let host = host.to_owned();
         let endpoint = match &self.certificates {
-            None => EngineEndpoint::Plain { host, port },
+            None => EngineEndpoint::without_tls(&self.url),
             Some(dir) => {
                 let config = client_config(&identity(dir)?).map_err(|error| {
                     CommandError::new(
@@ -96,9 +89,11 @@ impl Client {
                     )
                     .caused_by(&error)
                 })?;
-                EngineEndpoint::Tls { host, port, config }
+                EngineEndpoint::tls(&self.url, config)
             }
         };
+        let endpoint = endpoint
+            .map_err(|_| CommandError::failed(format!("{:?} is no URL of an engine", self.url)))?;
         Ok(Engine::new(endpoint, limit))
     }
 

@@ -1,20 +1,27 @@
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+use crate::deadline::Deadline;
 use crate::{Body, EngineEndpoint, EngineError, tls};
 
 /// How long the connection's own task may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long an address that does not answer holds up the next one of the same host.
+const NEXT_ADDRESS: Duration = Duration::from_secs(3);
 
 /// One HTTP/1.1 connection to an engine.
 pub(crate) struct Connection {
@@ -22,34 +29,38 @@ pub(crate) struct Connection {
     task: JoinHandle<hyper::Result<()>>,
 }
 
+/// A request that got no answer.
+pub(crate) struct Unanswered {
+    /// Why.
+    pub(crate) error: EngineError,
+    /// The engine has seen nothing of it.
+    pub(crate) unsent: bool,
+}
+
 impl Connection {
     /// Connects, over TLS where the endpoint has it.
-    pub(crate) async fn open(endpoint: &EngineEndpoint) -> Result<Self, EngineError> {
-        let unreachable = |source| EngineError::Unreachable {
-            endpoint: endpoint.to_string(),
-            source,
-        };
+    pub(crate) async fn open(
+        endpoint: &EngineEndpoint,
+        deadline: &Deadline<'_>,
+    ) -> Result<Self, EngineError> {
         match endpoint {
             EngineEndpoint::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-                Self::over(stream, endpoint).await
+                let stream = deadline.bound("a connection", socket(endpoint, path));
+                Self::over(stream.await?, endpoint).await
             }
             EngineEndpoint::Plain { host, port } => {
-                let stream = dial(host, *port).await.map_err(unreachable)?;
-                Self::over(stream, endpoint).await
+                let stream = deadline.bound("a connection", dial(endpoint, host, *port));
+                Self::over(stream.await?, endpoint).await
             }
             EngineEndpoint::Tls { host, port, config } => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| {
-                    EngineError::InvalidEndpoint {
-                        url: endpoint.to_string(),
-                    }
+                let name = ServerName::try_from(host.clone());
+                let name = name.map_err(|_| EngineError::InvalidEndpoint {
+                    url: endpoint.to_string(),
                 })?;
-                let stream = dial(host, *port).await.map_err(unreachable)?;
-                let connector = TlsConnector::from(config.clone());
-                match connector.connect(name, stream).await {
-                    Ok(stream) => Self::over(stream, endpoint).await,
-                    Err(error) => Err(broken(endpoint, error)),
-                }
+                let stream = deadline.bound("a connection", dial(endpoint, host, *port));
+                let shaking = handshake(endpoint, config, name, stream.await?);
+                let stream = deadline.bound("the TLS handshake", shaking);
+                Self::over(stream.await?, endpoint).await
             }
         }
     }
@@ -81,26 +92,28 @@ impl Connection {
         &mut self,
         endpoint: &EngineEndpoint,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, EngineError> {
-        let ready = self.sender.ready().await;
-        let sent = match ready {
-            Ok(()) => self.sender.send_request(request).await,
-            Err(error) => Err(error),
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let (error, unsent) = match self.sender.ready().await {
+            Err(error) => (error, true),
+            Ok(()) => match self.sender.try_send_request(request).await {
+                Ok(response) => return Ok(response),
+                Err(mut error) => {
+                    let unsent = error.take_message().is_some();
+                    (error.into_error(), unsent)
+                }
+            },
         };
-        match sent {
-            Ok(response) => Ok(response),
-            Err(error) if tls::reason(&error).is_some() => {
-                Err(broken(endpoint, io::Error::other(error)))
-            }
-            Err(error) => {
-                let last_words = tokio::time::timeout(LAST_WORDS, &mut self.task).await;
-                let error = match last_words {
-                    Ok(Ok(Err(why))) => why,
-                    _ => error,
-                };
-                Err(broken(endpoint, io::Error::other(error)))
-            }
-        }
+        let error = match tls::reason(&error) {
+            Some(_) => error,
+            None => match tokio::time::timeout(LAST_WORDS, &mut self.task).await {
+                Ok(Ok(Err(why))) => why,
+                _ => error,
+            },
+        };
+        Err(Unanswered {
+            error: broken(endpoint, io::Error::other(error)),
+            unsent,
+        })
     }
 }
 
@@ -112,37 +125,66 @@ impl Drop for Connection {
 
 /// The error of a connection that ended.
 pub(crate) fn broken(endpoint: &EngineEndpoint, error: io::Error) -> EngineError {
-    let tls = matches!(endpoint, EngineEndpoint::Tls { .. });
     match tls::reason(&error) {
         Some(reason) => EngineError::Tls {
             endpoint: endpoint.to_string(),
             reason,
             source: error,
         },
-        None if tls && error.kind() == io::ErrorKind::UnexpectedEof => EngineError::Protocol {
-            endpoint: endpoint.to_string(),
-            detail: "it hung up during the TLS handshake".to_owned(),
-        },
-        None => EngineError::Protocol {
-            endpoint: endpoint.to_string(),
-            detail: chain(&error),
-        },
+        None => EngineError::protocol(endpoint, &chain(&error)),
     }
 }
 
+async fn socket(endpoint: &EngineEndpoint, path: &Path) -> Result<UnixStream, EngineError> {
+    let connected = UnixStream::connect(path).await;
+    connected.map_err(|source| unreachable(endpoint, source))
+}
+
 /// Tries every address of a host in turn.
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn dial(endpoint: &EngineEndpoint, host: &str, port: u16) -> Result<TcpStream, EngineError> {
+    let failed = |source| unreachable(endpoint, source);
+    let found = tokio::net::lookup_host((host, port)).await;
+    let mut addresses = found.map_err(failed)?.peekable();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match TcpStream::connect(address).await {
+    while let Some(address) = addresses.next() {
+        let connecting = TcpStream::connect(address);
+        let connected = match addresses.peek() {
+            None => connecting.await,
+            Some(_) => tokio::time::timeout(NEXT_ADDRESS, connecting)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        };
+        match connected {
             Ok(stream) => {
-                stream.set_nodelay(true)?;
+                stream.set_nodelay(true).map_err(failed)?;
                 return Ok(stream);
             }
             Err(error) => last = error,
         }
     }
-    Err(last)
+    Err(failed(last))
+}
+
+/// An engine that is about to start, or a port that is passed on to it, may hang up here.
+async fn handshake(
+    endpoint: &EngineEndpoint,
+    config: &Arc<ClientConfig>,
+    name: ServerName<'static>,
+    stream: TcpStream,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, EngineError> {
+    let connector = TlsConnector::from(Arc::clone(config));
+    let shaken = connector.connect(name, stream).await;
+    shaken.map_err(|error| match tls::reason(&error) {
+        Some(_) => broken(endpoint, error),
+        None => unreachable(endpoint, error),
+    })
+}
+
+fn unreachable(endpoint: &EngineEndpoint, source: io::Error) -> EngineError {
+    EngineError::Unreachable {
+        endpoint: endpoint.to_string(),
+        source,
+    }
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -39,6 +39,20 @@ impl EngineEndpoint {
         Ok(Self::Tls { host, port, config })
     }
 
+    /// The endpoint without TLS at `unix:///path` or `tcp://host:port`.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidEndpoint`].
+    pub fn without_tls(url: &str) -> Result<Self, EngineError> {
+        match url.strip_prefix("unix://") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            _ => {
+                let (host, port) = tcp(url)?;
+                Ok(Self::Plain { host, port })
+            }
+        }
+    }
+
     /// The value of the `Host` header.
     pub(crate) fn authority(&self) -> String {
         match self {
@@ -105,11 +119,21 @@ mod tests {
 
     #[test]
     fn shows_what_it_read() {
-        let endpoint = |host: &str| EngineEndpoint::Plain {
-            host: host.to_owned(),
-            port: 2375,
-        };
-        assert_eq!(endpoint("fd00::1").to_string(), "tcp://[fd00::1]:2375");
-        assert_eq!(endpoint("h").to_string(), "tcp://h:2375");
+        for url in [
+            "tcp://[fd00::1]:2375",
+            "tcp://h:2375",
+            "unix:///run/a b.sock",
+        ] {
+            let endpoint = EngineEndpoint::without_tls(url).unwrap();
+            assert_eq!(endpoint.to_string(), url);
+        }
+        for bad in [
+            "unix://",
+            "unix://run/docker.sock",
+            "/run/docker.sock",
+            "npipe:////./pipe/x",
+        ] {
+            assert!(EngineEndpoint::without_tls(bad).is_err(), "{bad}");
+        }
     }
 }

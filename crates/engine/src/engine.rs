@@ -1,26 +1,30 @@
-use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::connection::{Connection, broken};
-use crate::{ApiVersion, Body, EngineEndpoint, EngineError, Ping, VersionInfo, full};
+use crate::deadline::Deadline;
+use crate::progress::Progress;
+use crate::request::{json, request};
+use crate::{ApiVersion, Body, EngineEndpoint, EngineError, Ping, VersionInfo};
 
-/// How long a streamed answer may be silent: a build's step or an import says nothing until it is
-/// done.
+/// How long nothing may move while something is streamed: a build's step or an import says nothing
+/// until it is done.
 const SILENCE: Duration = Duration::from_secs(900);
-
-/// The longest line of progress that is kept.
-const LONGEST_LINE: usize = 1024 * 1024;
 
 /// An engine. Nothing is connected before the first call.
 ///
-/// Calls on one value take turns on one connection, which is kept between them.
+/// One connection is kept from call to call; calls made at the same time have their own.
 pub struct Engine {
     endpoint: EngineEndpoint,
     limit: Duration,
@@ -101,7 +105,8 @@ impl Engine {
 
     /// Sends a body as it comes and hands on each line of progress that the engine answers with.
     ///
-    /// The limit holds for the connection; after that the engine may be silent for 15 minutes.
+    /// The limit holds for the connection; after that it is enough that something moves every 15
+    /// minutes, in either direction.
     ///
     /// # Errors
     /// Any [`EngineError`]; [`EngineError::Refused`] also for an error in a line of progress.
@@ -114,40 +119,55 @@ impl Engine {
         mut on_line: impl FnMut(&Value) + Send,
     ) -> Result<(), EngineError> {
         let path = self.versioned(path).await?;
-        let request = self.request(method, &path, Some(content_type), body)?;
-        let opening = Connection::open(&self.endpoint);
-        let mut connection = self.within(self.limit, "connecting", opening).await?;
-        let sending = connection.send(&self.endpoint, request);
-        let response = self.within(SILENCE, &path, sending).await?;
-        let response = self.accepted(&path, response).await?;
-        let mut body = response.into_body();
-        let mut lines = BytesMut::new();
-        while let Some(chunk) = self.chunk(&path, &mut body).await? {
-            lines.extend_from_slice(&chunk);
-            while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
-                let line = lines.split_to(end + 1);
-                self.progress(&path, &line, &mut on_line)?;
-            }
-            if lines.len() > LONGEST_LINE {
-                return Err(self.protocol("a line of progress is too long"));
+        let moved = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&moved);
+        let body = body.map_frame(move |frame| {
+            count.fetch_add(1, Ordering::Relaxed);
+            frame
+        });
+        let body = body.boxed_unsync();
+        let request = request(&self.endpoint, method, &path, Some(content_type), body)?;
+        let deadline = Deadline::after(self.limit, &self.endpoint);
+        // What is kept may turn out to be closed, and a body that is read cannot be sent twice.
+        let mut connection = Connection::open(&self.endpoint, &deadline).await?;
+        let sending = async {
+            let sent = connection.send(&self.endpoint, request).await;
+            sent.map_err(|unanswered| unanswered.error)
+        };
+        let mut response = self.while_moving(&path, &moved, sending).await?;
+        if is_refusal(response.status()) {
+            let answer = self.while_moving(&path, &moved, self.whole(response));
+            return Err(refusal(&path, answer.await?));
+        }
+        let mut progress = Progress::of(&self.endpoint, &path);
+        loop {
+            let frame = async { response.body_mut().frame().await.transpose() };
+            let frame = async { frame.await.map_err(|error| self.cut_off(error)) };
+            let Some(frame) = self.while_moving(&path, &moved, frame).await? else {
+                break;
+            };
+            // A frame without data holds trailers.
+            if let Ok(chunk) = frame.into_data() {
+                progress.push(&chunk, &mut on_line)?;
             }
         }
-        self.progress(&path, &lines, &mut on_line)
+        progress.finish(&mut on_line)?;
+        *self.kept() = Some(connection);
+        Ok(())
     }
 
     /// Puts the agreed version before a path; agrees on one first if need be.
+    ///
+    /// An engine that has left our newest version behind says so itself, in words for a person.
     async fn versioned(&self, path: &str) -> Result<String, EngineError> {
         let agreed = self.agreed.get_or_try_init(|| async {
             let theirs = self.ping().await?.api_version;
             let theirs = theirs.unwrap_or(ApiVersion::OLDEST);
-            if theirs < ApiVersion::OLDEST {
-                return Err(EngineError::TooOld {
-                    endpoint: self.endpoint.to_string(),
-                    theirs,
-                    oldest: ApiVersion::OLDEST,
-                });
-            }
-            Ok(theirs.min(ApiVersion::NEWEST))
+            theirs.agreed().ok_or_else(|| EngineError::TooOld {
+                endpoint: self.endpoint.to_string(),
+                theirs,
+                oldest: ApiVersion::OLDEST,
+            })
         });
         Ok(format!("/v{}{path}", agreed.await?))
     }
@@ -158,170 +178,89 @@ impl Engine {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(http::response::Parts, Bytes), EngineError> {
-        let work = async {
-            let mut kept = self.kept.lock().await;
-            if let Some(mut connection) = kept.take().filter(Connection::is_open) {
-                let request = self.json_request(method.clone(), path, body)?;
-                let answer = connection.send(&self.endpoint, request).await;
-                // The engine may have closed an idle connection. What it did not answer to is
-                // asked again only where asking twice does no harm.
-                if answer.is_ok() || !method.is_safe() {
-                    let answer = self.whole(path, answer?).await?;
-                    *kept = Some(connection);
-                    return Ok(answer);
-                }
-            }
-            let mut connection = Connection::open(&self.endpoint).await?;
-            let request = self.json_request(method, path, body)?;
-            let answer = connection.send(&self.endpoint, request).await?;
-            let answer = self.whole(path, answer).await?;
-            *kept = Some(connection);
-            Ok(answer)
-        };
-        self.within(self.limit, path, work).await
+    ) -> Result<(Parts, Bytes), EngineError> {
+        let deadline = Deadline::after(self.limit, &self.endpoint);
+        let mut kept = self.kept().take().filter(Connection::is_open);
+        loop {
+            let was_kept = kept.is_some();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.endpoint, &deadline).await?,
+            };
+            let request = json(&self.endpoint, method.clone(), path, body)?;
+            let sending = async { Ok(connection.send(&self.endpoint, request).await) };
+            let response = match deadline.bound(path, sending).await? {
+                Ok(response) => response,
+                // The engine may have closed an idle connection. What it may have seen is asked
+                // again only where asking twice does no harm.
+                Err(lost) if was_kept && (lost.unsent || method.is_safe()) => continue,
+                Err(lost) => return Err(lost.error),
+            };
+            let answer = deadline.bound(path, self.whole(response)).await?;
+            *self.kept() = Some(connection);
+            return match is_refusal(answer.0.status) {
+                true => Err(refusal(path, answer)),
+                false => Ok(answer),
+            };
+        }
     }
 
-    async fn whole(
-        &self,
-        path: &str,
-        response: Response<Incoming>,
-    ) -> Result<(http::response::Parts, Bytes), EngineError> {
-        let response = self.accepted(path, response).await?;
+    async fn whole(&self, response: Response<Incoming>) -> Result<(Parts, Bytes), EngineError> {
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| self.cut_off(error))?;
         Ok((head, body.to_bytes()))
     }
 
-    /// Turns an answer that is an error into one.
-    async fn accepted(
+    /// Waits as long as the request's body moves on, and then for the time of silence.
+    async fn while_moving<T>(
         &self,
         path: &str,
-        response: Response<Incoming>,
-    ) -> Result<Response<Incoming>, EngineError> {
-        let status = response.status();
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
-            return Ok(response);
-        }
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|error| self.cut_off(error))?.to_bytes();
-        Err(EngineError::Refused {
-            status: status.as_u16(),
-            message: message(&body),
-            path: path.to_owned(),
-        })
-    }
-
-    async fn chunk(&self, path: &str, body: &mut Incoming) -> Result<Option<Bytes>, EngineError> {
-        let next = async { body.frame().await.transpose() };
-        let next = async { next.await.map_err(|error| self.cut_off(error)) };
-        let frame = self.within(SILENCE, path, next).await?;
-        // A frame without data holds trailers.
-        Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
-    }
-
-    fn progress(
-        &self,
-        path: &str,
-        line: &[u8],
-        on_line: &mut impl FnMut(&Value),
-    ) -> Result<(), EngineError> {
-        if line.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        let line: Value = serde_json::from_slice(line).map_err(|error| self.not_json(&error))?;
-        if let Some(message) = line["error"].as_str() {
-            return Err(EngineError::Refused {
-                status: line["errorDetail"]["code"]
-                    .as_u64()
-                    .and_then(|code| u16::try_from(code).ok())
-                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR.as_u16()),
-                message: message.to_owned(),
-                path: path.to_owned(),
-            });
-        }
-        on_line(&line);
-        Ok(())
-    }
-
-    fn json_request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Request<Body>, EngineError> {
-        match body {
-            Some(body) => self.request(
-                method,
-                path,
-                Some("application/json"),
-                full(body.to_string()),
-            ),
-            None => self.request(method, path, None, full(Bytes::new())),
-        }
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<&str>,
-        body: Body,
-    ) -> Result<Request<Body>, EngineError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, self.endpoint.authority())
-            .header(
-                header::USER_AGENT,
-                concat!("rmachine/", env!("CARGO_PKG_VERSION")),
-            );
-        if let Some(content_type) = content_type {
-            request = request.header(header::CONTENT_TYPE, content_type);
-        }
-        request
-            .body(body)
-            .map_err(|error| self.protocol(&error.to_string()))
-    }
-
-    async fn within<T>(
-        &self,
-        limit: Duration,
-        waiting_for: &str,
+        moved: &AtomicU64,
         work: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
-        match tokio::time::timeout(limit, work).await {
-            Ok(done) => done,
-            Err(_) => Err(EngineError::Deadline {
-                endpoint: self.endpoint.to_string(),
-                waiting_for: waiting_for.to_owned(),
-                limit,
-            }),
+        let mut work = pin!(work);
+        loop {
+            let before = moved.load(Ordering::Relaxed);
+            let silence = Deadline::after(SILENCE, &self.endpoint);
+            let waited = silence.bound(path, work.as_mut()).await;
+            let moved_on = moved.load(Ordering::Relaxed) != before;
+            match waited {
+                Err(EngineError::Deadline { .. }) if moved_on => {}
+                done => return done,
+            }
         }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cut_off(&self, error: hyper::Error) -> EngineError {
-        broken(&self.endpoint, std::io::Error::other(error))
+        broken(&self.endpoint, io::Error::other(error))
     }
 
     fn not_json(&self, error: &serde_json::Error) -> EngineError {
-        self.protocol(&format!("its answer is not the JSON expected: {error}"))
-    }
-
-    fn protocol(&self, detail: &str) -> EngineError {
-        EngineError::Protocol {
-            endpoint: self.endpoint.to_string(),
-            detail: detail.to_owned(),
-        }
+        let detail = format!("its answer is not the JSON expected: {error}");
+        EngineError::protocol(&self.endpoint, &detail)
     }
 }
 
-/// The engine's words: `message` of its JSON, else the text as it is.
-fn message(body: &[u8]) -> String {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
+fn is_refusal(status: StatusCode) -> bool {
+    !status.is_success() && status != StatusCode::NOT_MODIFIED
+}
+
+/// An answer that is an error, in the engine's words: `message` of its JSON, else the text as it
+/// is.
+fn refusal(path: &str, (head, body): (Parts, Bytes)) -> EngineError {
+    let json: Option<Value> = serde_json::from_slice(&body).ok();
     let message = json.as_ref().and_then(|json| json["message"].as_str());
-    match message {
+    let message = match message {
         Some(message) => message.trim().to_owned(),
-        None => String::from_utf8_lossy(body).trim().to_owned(),
+        None => String::from_utf8_lossy(&body).trim().to_owned(),
+    };
+    EngineError::Refused {
+        status: head.status.as_u16(),
+        message,
+        path: path.to_owned(),
     }
 }

@@ -1,12 +1,12 @@
 use std::io;
 use std::time::Duration;
 
-use crate::ApiVersion;
+use crate::{ApiVersion, EngineEndpoint};
 
 /// Why the engine did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// No connection came about.
+    /// No connection came about: nobody is there, or hangs up before there is TLS.
     #[error("cannot connect to {endpoint}")]
     Unreachable {
         /// Where to.
@@ -51,7 +51,7 @@ pub enum EngineError {
     },
 
     /// The connection broke, or what came is not HTTP or not JSON.
-    #[error("{endpoint} does not speak the engine's language: {detail}")]
+    #[error("{endpoint} broke off, or does not speak the engine's language: {detail}")]
     Protocol {
         /// Where to.
         endpoint: String,
@@ -76,6 +76,15 @@ pub enum EngineError {
         /// The text.
         url: String,
     },
+}
+
+impl EngineError {
+    pub(crate) fn protocol(endpoint: &EngineEndpoint, detail: &str) -> Self {
+        Self::Protocol {
+            endpoint: endpoint.to_string(),
+            detail: detail.to_owned(),
+        }
+    }
 }
 
 /// Who refused what, when TLS came to nothing.

@@ -7,9 +7,12 @@
 
 mod body;
 mod connection;
+mod deadline;
 mod endpoint;
 mod engine;
 mod error;
+mod progress;
+mod request;
 mod tls;
 mod version;
 

@@ -55,3 +55,63 @@ fn of(error: &rustls::Error) -> TlsReason {
         _ => TlsReason::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::InvalidMessage;
+
+    #[test]
+    fn tells_who_refused_what() {
+        use rustls::Error::{AlertReceived, InvalidCertificate};
+        for (error, expected) in [
+            (
+                InvalidCertificate(CertificateError::UnknownIssuer),
+                TlsReason::UnknownAuthority,
+            ),
+            // Two authorities of one name: the issuer is found, and the signature is another's.
+            (
+                InvalidCertificate(CertificateError::BadSignature),
+                TlsReason::UnknownAuthority,
+            ),
+            (
+                InvalidCertificate(CertificateError::NotValidForName),
+                TlsReason::NameMismatch,
+            ),
+            (
+                InvalidCertificate(CertificateError::NotValidYet),
+                TlsReason::NotYetValid,
+            ),
+            (
+                InvalidCertificate(CertificateError::Expired),
+                TlsReason::Expired,
+            ),
+            (
+                InvalidCertificate(CertificateError::InvalidPurpose),
+                TlsReason::Other,
+            ),
+            (
+                AlertReceived(AlertDescription::CertificateRequired),
+                TlsReason::ClientRefused,
+            ),
+            (
+                AlertReceived(AlertDescription::BadCertificate),
+                TlsReason::ClientRefused,
+            ),
+            (
+                AlertReceived(AlertDescription::ProtocolVersion),
+                TlsReason::Other,
+            ),
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                TlsReason::NotTls,
+            ),
+        ] {
+            // As it comes from a connection: wrapped, and wrapped again.
+            let text = error.to_string();
+            let wrapped = io::Error::other(io::Error::other(error));
+            assert_eq!(reason(&wrapped), Some(expected), "{text}");
+        }
+        assert_eq!(reason(&io::Error::other("reset")), None);
+    }
+}

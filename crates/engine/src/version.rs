@@ -22,6 +22,11 @@ impl ApiVersion {
         major: 1,
         minor: 24,
     };
+
+    /// The version to speak with an engine whose newest this is: the newest that both have.
+    pub(crate) fn agreed(self) -> Option<Self> {
+        (self >= Self::OLDEST).then(|| self.min(Self::NEWEST))
+    }
 }
 
 impl FromStr for ApiVersion {
@@ -81,6 +86,22 @@ pub struct VersionInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn agrees_on_the_newest_that_both_have() {
+        for (theirs, agreed) in [
+            ("1.23", None),
+            ("1.24", Some("1.24")),
+            ("1.40", Some("1.40")),
+            ("1.53", Some("1.53")),
+            ("1.60", Some("1.53")),
+            ("2.0", Some("1.53")),
+        ] {
+            let theirs: ApiVersion = theirs.parse().unwrap();
+            let both = theirs.agreed().map(|version| version.to_string());
+            assert_eq!(both.as_deref(), agreed, "{theirs}");
+        }
+    }
 
     #[test]
     fn orders_versions_by_number() {

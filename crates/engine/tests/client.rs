@@ -5,15 +5,15 @@
     reason = "a test that cannot set up its case has failed"
 )]
 
+mod parties;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use parties::Party;
 use rmachine_engine::{Engine, EngineEndpoint, EngineError, TlsReason, full};
-use rmachine_pki::{
-    Authority, CertifiedPem, ClientIdentity, KeyType, San, ServerRequest, client_config,
-    crypto_provider,
-};
+use rmachine_pki::{CertifiedPem, crypto_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -25,43 +25,6 @@ use tokio_rustls::TlsAcceptor;
 const LIMIT: Duration = Duration::from_secs(10);
 
 const VERSION: &str = r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}"#;
-
-struct Party {
-    authority: Authority,
-    ca: String,
-}
-
-impl Party {
-    fn new() -> Self {
-        let (authority, made) = Authority::create("ann", KeyType::Ecdsa).unwrap();
-        Self {
-            authority,
-            ca: made.certificate,
-        }
-    }
-
-    fn server(&self, name: &str) -> CertifiedPem {
-        self.authority
-            .issue_server(&ServerRequest {
-                name: "n1".to_owned(),
-                organization: "ann".to_owned(),
-                sans: vec![San::from(name.to_owned())],
-                client_auth: false,
-                key: KeyType::Ecdsa,
-            })
-            .unwrap()
-    }
-
-    fn client(&self, trusts: &Party) -> Arc<rustls::ClientConfig> {
-        let made = self.authority.issue_client("ann", KeyType::Ecdsa).unwrap();
-        client_config(&ClientIdentity {
-            ca: trusts.ca.clone(),
-            certificate: made.certificate,
-            key: made.key,
-        })
-        .unwrap()
-    }
-}
 
 /// A server that lets in the clients of one authority; returns its URL.
 async fn serve_tls(clients: &Party, own: CertifiedPem) -> String {
@@ -146,12 +109,7 @@ async fn answer(
 }
 
 fn plain(url: &str) -> Engine {
-    let (host, port) = url["tcp://".len()..].rsplit_once(':').unwrap();
-    let endpoint = EngineEndpoint::Plain {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-    };
-    Engine::new(endpoint, LIMIT)
+    Engine::new(EngineEndpoint::without_tls(url).unwrap(), LIMIT)
 }
 
 fn tls(url: &str, config: Arc<rustls::ClientConfig>) -> Engine {
@@ -203,10 +161,8 @@ async fn nobody_there_is_unreachable() {
 #[tokio::test]
 async fn a_silent_engine_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = EngineEndpoint::Plain {
-        host: "127.0.0.1".to_owned(),
-        port: listener.local_addr().unwrap().port(),
-    };
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let endpoint = EngineEndpoint::without_tls(&url).unwrap();
     let engine = Engine::new(endpoint, Duration::from_millis(200));
     let error = engine.version().await.unwrap_err();
     assert!(matches!(error, EngineError::Deadline { .. }), "{error:?}");
@@ -229,6 +185,25 @@ async fn connects_anew_when_the_engine_closed_the_connection() {
     let engine = plain(&url);
     for _ in 0..3 {
         engine.call(Method::GET, "/version", None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn keeps_its_connection_after_a_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let engine = plain(&format!("tcp://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Whoever comes again finds nobody.
+        drop(listener);
+        answer(stream, r#"{"message":"no"}"#, "409 Conflict", 9).await;
+    });
+    for _ in 0..3 {
+        let refused = engine.call(Method::POST, "/thing", None).await;
+        assert!(
+            matches!(refused, Err(EngineError::Refused { status: 409, .. })),
+            "{refused:?}"
+        );
     }
 }
 

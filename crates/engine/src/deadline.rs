@@ -1,0 +1,40 @@
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{EngineEndpoint, EngineError};
+
+/// When a call has to be done with all that it waits for.
+pub(crate) struct Deadline<'a> {
+    endpoint: &'a EngineEndpoint,
+    limit: Duration,
+    until: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    /// That long from now.
+    pub(crate) fn after(limit: Duration, endpoint: &'a EngineEndpoint) -> Self {
+        Self {
+            endpoint,
+            limit,
+            until: Instant::now() + limit,
+        }
+    }
+
+    /// Waits for one part of the call.
+    pub(crate) async fn bound<T>(
+        &self,
+        waiting_for: &str,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout_at(self.until, work).await {
+            Ok(done) => done,
+            Err(_) => Err(EngineError::Deadline {
+                endpoint: self.endpoint.to_string(),
+                waiting_for: waiting_for.to_owned(),
+                limit: self.limit,
+            }),
+        }
+    }
+}
