@@ -150,6 +150,12 @@ fn result(me: &Person, host: &Host) -> BTreeMap<&'static str, String> {
     ])
 }
 
+/// On a busy machine a kill may come too late: there is nothing to go on with then.
+fn is_ready(me: &Person, machine: &str) -> bool {
+    let phases = me.phases(machine);
+    phases.last().is_some_and(|phase| phase == "Ready")
+}
+
 #[test]
 fn a_run_that_was_killed_at_any_step_is_made_good_by_the_next() {
     let Some(host) = Host::start(Image::Bookworm) else {
@@ -184,8 +190,7 @@ fn a_run_that_was_killed_at_any_step_is_made_good_by_the_next() {
         thread::sleep(delay);
         work.signal(Signal::SIGKILL);
         work.end();
-        // Where it had come to its end already, there is nothing to go on with.
-        if me.phases("n1").last().is_none_or(|phase| phase != "Ready") {
+        if !is_ready(&me, "n1") {
             let again = me.rmachine(&args);
             assert_eq!(again.code, 0, "{when}: {again:?}");
         }
@@ -222,8 +227,10 @@ fn a_container_whose_making_was_killed_at_any_step_is_finished_or_removed() {
         work.end();
         // By turns: what was begun is finished, or goes without a trace.
         if n % 2 == 0 {
-            let again = me.rmachine(&create);
-            assert_eq!(again.code, 0, "after a kill at {step:?}: {again:?}");
+            if !is_ready(&me, &name) {
+                let again = me.rmachine(&create);
+                assert_eq!(again.code, 0, "after a kill at {step:?}: {again:?}");
+            }
             me.docker(&name, "version").ok();
         }
         me.rmachine(["rm", "--force", &name]).ok();
