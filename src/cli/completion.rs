@@ -1,8 +1,7 @@
-use clap::CommandFactory;
 use clap::builder::PossibleValuesParser;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::{App, Cli};
+use super::{App, command};
 use crate::Process;
 use crate::error::{CommandError, Status};
 
@@ -46,7 +45,10 @@ pub fn answered(process: &Process) -> Result<bool, CommandError> {
     if process.var(VARIABLE).is_none() {
         return Ok(false);
     }
-    CompleteEnv::with_factory(Cli::command)
+    // The words of the line that is being typed follow the first `--`.
+    let mut words = process.args().splitn(2, |word| word == "--").skip(1);
+    let words = words.next().unwrap_or_default();
+    CompleteEnv::with_factory(|| command(process, words))
         .var(VARIABLE)
         .try_complete(process.args(), None)
         .map_err(|e| CommandError::failed("cannot complete").caused_by(&e))

@@ -26,6 +26,7 @@ mod stop;
 mod url;
 mod version;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -143,10 +144,10 @@ pub fn run(process: Process) -> Status {
     outcome.unwrap_or_else(|error| app.ui.errors(&[error]))
 }
 
-/// The command tree; `create` has the flags of the driver that was chosen.
-fn command(process: &Process) -> clap::Command {
+/// The command tree; `create` has the flags of the driver that these words choose.
+fn command(process: &Process, words: &[OsString]) -> clap::Command {
     let command = Cli::command();
-    let chosen = create::chosen_driver(process, &command);
+    let chosen = create::chosen_driver(process, words, &command);
     let kinds = drivers::kinds(Surroundings::default());
     let kind = kinds
         .iter()
@@ -160,7 +161,7 @@ fn command(process: &Process) -> clap::Command {
 }
 
 fn parsed(process: &Process) -> Result<Cli, Status> {
-    command(process)
+    command(process, process.args())
         .try_get_matches_from(process.args())
         .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches))
         .map_err(|error| {

@@ -349,3 +349,28 @@ fn a_failed_machine_is_rolled_back_on_request() {
     assert_eq!(configuration(&host), before);
     host.sh("docker version");
 }
+
+#[test]
+fn a_dry_run_leaves_the_host_and_the_store_alone() {
+    let Some(host) = Host::start(Image::Bookworm) else {
+        return;
+    };
+    let before = configuration(&host);
+    let me = Person::new();
+    let dry_run = ["--dry-run", "--engine-label", "zone=a"];
+    let plan = me.create("n1", &host, "root", &dry_run).ok();
+    assert!(plan.contains("/etc/docker/daemon.json"), "{plan}");
+    assert!(!me.machine_dir("n1").exists());
+    assert_eq!(configuration(&host), before);
+
+    // Nor does it change what a half-made machine was asked to be.
+    let work = Work::start(&me, &me.create_args("n1", &host, "root", &[]));
+    work.reach("configuring");
+    work.signal(Signal::SIGKILL);
+    work.end();
+    if !is_ready(&me, "n1") {
+        let record = me.record("n1");
+        me.create("n1", &host, "root", &dry_run).ok();
+        assert_eq!(me.record("n1"), record);
+    }
+}

@@ -19,6 +19,10 @@ fn completes_commands_flags_and_machines() {
         (&["rmachine", "insp"][..], "inspect"),
         (&["rmachine", "ip", "no"], "node1"),
         (&["rmachine", "env", "--she"], "--shell"),
+        (
+            &["rmachine", "create", "-d", "generic", "--generic-ip"],
+            "--generic-ip-address",
+        ),
     ] {
         let mut command = world.command(["--"].iter().chain(words));
         command

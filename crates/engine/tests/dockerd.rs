@@ -36,6 +36,33 @@ struct Dockerd {
     process: Child,
     port: u16,
     dir: TempDir,
+    _bridge: Bridge,
+}
+
+/// The engine's own bridge. Told to have none, it would remove that of the machine's engine.
+struct Bridge {
+    name: String,
+}
+
+impl Bridge {
+    fn new() -> Option<Self> {
+        let name = format!("rmachine-{}", std::process::id() % 100_000);
+        let made = Self { name };
+        made.ip(&["link", "add", &made.name, "type", "bridge"])?;
+        made.ip(&["link", "set", &made.name, "up"])?;
+        Some(made)
+    }
+
+    fn ip(&self, args: &[&str]) -> Option<()> {
+        let status = Command::new("ip").args(args).status();
+        status.ok()?.success().then_some(())
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.ip(&["link", "del", &self.name]);
+    }
 }
 
 impl Dockerd {
@@ -52,6 +79,10 @@ impl Dockerd {
             println!("skipped: {skipped}");
             return None;
         }
+        let Some(bridge) = Bridge::new() else {
+            println!("skipped: no bridge can be made");
+            return None;
+        };
         let dir = tempfile::tempdir().unwrap();
         let made = party.server("127.0.0.1");
         let file = |name: &str| dir.path().join(name);
@@ -79,12 +110,18 @@ impl Dockerd {
             .arg("--tlskey")
             .arg(file("server-key.pem"))
             .arg(format!("--host=tcp://127.0.0.1:{port}"))
-            .args(["--bridge=none", "--iptables=false"])
+            .arg(format!("--bridge={}", bridge.name))
+            .args(["--iptables=false", "--ip-forward=false"])
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut started = Self { process, port, dir };
+        let mut started = Self {
+            process,
+            port,
+            dir,
+            _bridge: bridge,
+        };
         match started.answers(party).await {
             true => Some(started),
             false => {

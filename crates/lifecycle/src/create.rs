@@ -40,7 +40,7 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Created, LifecycleError> {
-        let guard = self.take_in_hand(spec)?;
+        let (guard, _) = self.take_in_hand(spec)?;
         let made = self.bring_up(&guard, spec, report, secrets).await;
         match made {
             Ok(created) => Ok(created),
@@ -62,11 +62,11 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Option<Plan>, LifecycleError> {
-        let guard = self.take_in_hand(spec)?;
-        let fresh = guard.journal().reached().is_none();
+        let (guard, half_made) = self.take_in_hand(spec)?;
         let planned = self.look(&guard, spec, report, secrets).await;
-        if fresh {
-            guard.remove()?;
+        match half_made {
+            Some(before) => guard.update(|record| *record = before)?,
+            None => guard.remove()?,
         }
         planned
     }
@@ -91,8 +91,12 @@ impl Machines {
         Ok(Some(plan))
     }
 
-    /// Reserves the name in the store, or takes up the half-made machine that has it.
-    fn take_in_hand(&self, spec: &MachineSpec) -> Result<MachineGuard, LifecycleError> {
+    /// Reserves the name in the store, or takes up the half-made machine that has it, with its
+    /// record as it was found.
+    fn take_in_hand(
+        &self,
+        spec: &MachineSpec,
+    ) -> Result<(MachineGuard, Option<Record>), LifecycleError> {
         let context = self.store.driver_context(&spec.name);
         let kind = self.kind(&spec.driver)?;
         let driver = kind.configure(context, &spec.flags)?;
@@ -105,13 +109,14 @@ impl Machines {
         );
         request(&mut record, spec);
         match self.store.create(record, bounds::MACHINE_LOCK) {
-            Ok(guard) => Ok(guard),
+            Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
                 let guard = self.edit(&name)?;
                 if guard.journal().is_ready() {
                     return Err(StoreError::Exists { name }.into());
                 }
-                let owner = guard.record().driver_name().to_owned();
+                let found = guard.record();
+                let owner = found.driver_name().to_owned();
                 if owner != spec.driver {
                     return Err(LifecycleError::OtherDriver {
                         name,
@@ -119,7 +124,7 @@ impl Machines {
                     });
                 }
                 guard.update(|record| request(record, spec))?;
-                Ok(guard)
+                Ok((guard, Some(found)))
             }
             Err(error) => Err(error.into()),
         }

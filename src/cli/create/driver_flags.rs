@@ -1,15 +1,21 @@
 //! A driver's flags are data: here they become arguments of `create`, and values again.
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use rmachine_driver::{DriverFlag, DriverKind, FlagKind, FlagValue, FlagValues};
 
 use crate::Process;
 use crate::drivers::{self, Surroundings};
 
-/// The driver that `create` is told to use, found before the arguments are parsed: which flags
-/// there are depends on it. `None` for other commands, and where none is named.
-pub fn chosen_driver(process: &Process, command: &clap::Command) -> Option<String> {
-    let args = process.args().iter().map(|arg| arg.to_string_lossy());
+/// The driver that `create` is told to use in these words, found before they are parsed: which
+/// flags there are depends on it. `None` for other commands, and where none is named.
+pub fn chosen_driver(
+    process: &Process,
+    words: &[OsString],
+    command: &clap::Command,
+) -> Option<String> {
+    let args = words.iter().map(|arg| arg.to_string_lossy());
     let mut args = args.skip(1).take_while(|arg| arg != "--");
     loop {
         let arg = args.next()?;
@@ -117,7 +123,8 @@ mod tests {
         let command = clap::Command::new("rmachine").arg(Arg::new("store").short('s'));
         let found = |line: &str, env: &[(&str, &str)]| {
             let args: Vec<&str> = line.split_whitespace().collect();
-            chosen_driver(&Process::of(&args, env), &command)
+            let process = Process::of(&args, env);
+            chosen_driver(&process, process.args(), &command)
         };
         for line in [
             "rmachine create -d none n1",
