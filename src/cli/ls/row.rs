@@ -17,6 +17,9 @@ use crate::error::CommandError;
 /// A certificate with fewer days left is worth a warning.
 const NEAR_EXPIRY_DAYS: i64 = 30;
 
+/// How long an adopted host's engine may take before sshd is asked too.
+const HEAD_START: Duration = Duration::from_secs(1);
+
 /// One line of `ls`.
 #[derive(Debug)]
 pub struct Row {
@@ -105,6 +108,9 @@ impl Row {
 
     async fn ask_machine(&mut self, app: &App, machine: &Machine, limit: Duration) {
         let end = tokio::time::Instant::now() + limit;
+        if self.engine_proves_it_runs(app, machine, end).await {
+            return;
+        }
         self.state = match timeout(limit, machine.driver.state()).await {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
@@ -130,6 +136,34 @@ impl Row {
         {
             self.errors.push(error.in_one_line());
         }
+    }
+
+    /// An adopted host has no power state but that it answers. Its engine has to be asked anyway;
+    /// where that answers soon, sshd is spared a connection, which is dearer than the question.
+    async fn engine_proves_it_runs(
+        &mut self,
+        app: &App,
+        machine: &Machine,
+        end: tokio::time::Instant,
+    ) -> bool {
+        let capabilities = machine.driver.capabilities();
+        if !(capabilities.adopted && capabilities.provisioned)
+            || !machine.record.own.journal.is_ready()
+        {
+            return false;
+        }
+        let Ok(url) = machine.driver.url().await else {
+            return false;
+        };
+        self.url = url;
+        let asked = timeout(HEAD_START, self.ask_engine(app, machine, end)).await;
+        if !matches!(asked, Ok(Ok(()))) {
+            self.url.clear();
+            return false;
+        }
+        self.state = MachineState::Running;
+        self.compare_with_docker_host(app, machine);
+        true
     }
 
     async fn ask_engine(
