@@ -62,12 +62,16 @@ fn warn_if_busy() {
         .next()
         .and_then(|l| l.parse().ok())
         .unwrap_or(0.0);
-    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let processors = processors();
     if load > processors as f64 / 2.0 {
         println!(
             "The machine is busy (load {load} on {processors} processors): only ratios count.\n"
         );
     }
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What needs no host.
@@ -89,7 +93,9 @@ fn on_hosts(store: &Store, hosts: &[Host]) {
     let (alone, four) = hosts.split_at(3);
     let create =
         |(number, host): (usize, &Host)| time(&mut store.create(&format!("a{number}"), host));
-    let one = Times::new(alone.iter().enumerate().map(create).collect());
+    let mut times = Vec::new();
+    let spent = measure::processor_time(|| times.extend(alone.iter().enumerate().map(create)));
+    let one = Times::new(times);
     show(Row {
         what: "`create`, adopting a host with an engine".to_owned(),
         took: one.median(),
@@ -117,6 +123,11 @@ fn on_hosts(store: &Store, hosts: &[Host]) {
     quick(store);
     ssh(store, &alone[0]);
     ls(store);
+    println!(
+        "\nprocessor time of one `create`, its host's included: {:.2} s, on {} processors",
+        spent.as_secs_f64() / alone.len() as f64,
+        processors()
+    );
 }
 
 /// How long the engine itself takes to restart, measured on the host.
