@@ -147,9 +147,8 @@ impl Row {
         end: tokio::time::Instant,
     ) -> bool {
         let capabilities = machine.driver.capabilities();
-        if !(capabilities.adopted && capabilities.provisioned)
-            || !machine.record.own.journal.is_ready()
-        {
+        let ready = machine.record.own.journal.is_ready();
+        if !(capabilities.adopted && capabilities.provisioned && ready) {
             return false;
         }
         let Ok(url) = machine.driver.url().await else {
