@@ -20,6 +20,7 @@ mod outcome;
 mod plan;
 mod restore;
 mod script;
+mod template;
 mod wanted;
 
 pub use apply::{Applied, apply, converge, read_facts};

@@ -1,12 +1,11 @@
-//! The templates: everything that is sent to a host as a script or ends up there as a file.
+//! The scripts that carry out what was planned.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 
-use crate::env_var::EnvVar;
 use crate::error::ProvisionError;
 use crate::facts::{Init, PackageManager};
 use crate::plan::{self, Plan, Service, Step};
+use crate::template::render;
 
 /// How long the service may take to restart, in seconds: containers get time to stop.
 const RESTART_LIMIT: u32 = 120;
@@ -130,28 +129,6 @@ pub(crate) fn restore(service: &Service, ground: &Ground) -> Result<String, Prov
     render("restore.sh", common(service, ground))
 }
 
-/// The systemd drop-in.
-pub(crate) fn drop_in(command: &str, env: &[String]) -> Result<String, ProvisionError> {
-    render("10-machine.conf", context! { command, env => env.to_vec() })
-}
-
-/// The part of a shell file that is ours. `kept` takes the place of the owner's options where some
-/// of them had to go.
-pub(crate) fn shell_block(
-    kept: Option<&str>,
-    added: &str,
-    env: &[EnvVar],
-) -> Result<String, ProvisionError> {
-    let env: Vec<Value> = env
-        .iter()
-        .map(|variable| context! { name => variable.name().to_owned(), value => variable.value().to_owned() })
-        .collect();
-    render(
-        "docker-opts.sh",
-        context! { kept => kept.map(str::to_owned), added => added.to_owned(), env },
-    )
-}
-
 fn common(service: &Service, ground: &Ground) -> Value {
     let init = match service.init {
         Init::Systemd => "systemd",
@@ -173,54 +150,6 @@ fn end_of(content: &str) -> String {
         end.push('_');
     }
     end
-}
-
-fn render(name: &'static str, values: Value) -> Result<String, ProvisionError> {
-    let rendered = || environment()?.get_template(name)?.render(values);
-    rendered().map_err(|source| ProvisionError::Template {
-        name,
-        source: Box::new(source),
-    })
-}
-
-fn environment() -> Result<Environment<'static>, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let syntax = SyntaxConfig::builder()
-        .keep_trailing_newline(true)
-        .build()?;
-    environment.set_syntax(syntax);
-    // An error must not show the values: there are keys among them.
-    environment.set_debug(false);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.add_filter("sh", |text: &str| {
-        shlex::try_quote(text)
-            .map(|quoted| quoted.into_owned())
-            .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
-    });
-    for (name, source) in [
-        ("lib.sh", include_str!("../../../templates/lib.sh.j2")),
-        ("apply.sh", include_str!("../../../templates/apply.sh.j2")),
-        (
-            "install.sh",
-            include_str!("../../../templates/install.sh.j2"),
-        ),
-        (
-            "restore.sh",
-            include_str!("../../../templates/restore.sh.j2"),
-        ),
-        (
-            "10-machine.conf",
-            include_str!("../../../templates/10-machine.conf.j2"),
-        ),
-        (
-            "docker-opts.sh",
-            include_str!("../../../templates/docker-opts.sh.j2"),
-        ),
-    ] {
-        environment.add_template(name, source)?;
-    }
-    Ok(environment)
 }
 
 #[cfg(test)]

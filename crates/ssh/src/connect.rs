@@ -7,8 +7,9 @@ use rmachine_driver::{Secrets, SshEndpoint};
 use crate::identity::inspect_identity;
 use crate::native::Worker;
 use crate::program::find;
-use crate::session::{Login, Session};
+use crate::session::Session;
 use crate::system::Master;
+use crate::transport::Login;
 use crate::{Ssh, SshError};
 
 /// Between two attempts to reach a host that is booting.

@@ -20,6 +20,7 @@ mod script;
 mod session;
 mod sudo;
 mod system;
+mod transport;
 
 pub use api::{Output, Privilege, Run, Ssh, Upload};
 pub use connect::{Backend, ConnectOptions, Environment, connect, wait_until_reachable};

@@ -10,7 +10,7 @@ use rmachine_driver::{Secret, Secrets};
 
 use crate::SshError;
 use crate::script::{Elevation, FED_NOTHING, command_line, feed_script};
-use crate::session::{Command, InputEnd, Login, Transport};
+use crate::transport::{Command, InputEnd, Login, Transport};
 
 /// How commands are run as root.
 pub(crate) enum Root {

@@ -13,7 +13,7 @@ use crate::plan::{
     APPLIED_NOTE, DAEMON_JSON, FileWrite, Plan, Service, Stage, Step, checks, escape, failure,
     listen, shell_file, tls_paths, unit,
 };
-use crate::script;
+use crate::template;
 use crate::wanted::Wanted;
 
 /// Plans the configuration of an engine that is there.
@@ -196,7 +196,7 @@ impl Place {
                     .iter()
                     .map(|variable| escape::environment(variable.name(), variable.value()))
                     .collect();
-                let content = script::drop_in(&configured.systemd_command(), &env)
+                let content = template::drop_in(&configured.systemd_command(), &env)
                     .map_err(|error| failure(path, error.to_string(), "report this"))?;
                 (path.as_str(), content)
             }

@@ -8,7 +8,7 @@ use crate::env_var::EnvVar;
 use crate::facts::{Facts, Init};
 use crate::plan::command_line::CommandLine;
 use crate::plan::{failure, unit};
-use crate::script;
+use crate::template;
 
 const VARIABLE: &str = "DOCKER_OPTS";
 const BEGIN: &str = "# rmachine begins";
@@ -64,7 +64,7 @@ impl ShellFile {
             ));
         }
         let kept = if replaced { Some(command.text()) } else { None };
-        let block = script::shell_block(kept.as_deref(), &added.join(" "), env)
+        let block = template::shell_block(kept.as_deref(), &added.join(" "), env)
             .map_err(|error| failure(self.path, error.to_string(), "report this"))?;
         let mut text = self.owner.clone();
         if !text.is_empty() && !text.ends_with('\n') {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rmachine_driver::Secret;
 use ssh2::{Agent, ErrorCode, PublicKey, Session};
 
-use super::login::Destination;
+use super::destination::Destination;
 use crate::identity::{Protection, inspect_identity, public_half};
 use crate::{SshError, UnreachableReason};
 

@@ -7,7 +7,7 @@ use ssh2::{BlockDirections, Channel, ErrorCode};
 
 use super::login::Line;
 use crate::Output;
-use crate::session::InputEnd;
+use crate::transport::InputEnd;
 
 /// How often a wait looks whether anybody still waits for the command.
 const LOOK_UP: Duration = Duration::from_millis(50);

@@ -4,6 +4,7 @@
 
 mod authenticate;
 mod channel;
+mod destination;
 mod login;
 mod worker;
 

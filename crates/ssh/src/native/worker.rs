@@ -8,8 +8,9 @@ use rmachine_driver::{Secret, Secrets, SshEndpoint};
 use tokio::sync::{mpsc, oneshot};
 
 use super::channel::{Conversation, Failure, converse};
-use super::login::{Destination, Line, log_in};
-use crate::session::{Command, Transport};
+use super::destination::Destination;
+use super::login::{Line, log_in};
+use crate::transport::{Command, Transport};
 use crate::{ConnectOptions, Output, SshError, UnreachableReason, resolve};
 
 /// How long closing may take: a command that runs is ended first.

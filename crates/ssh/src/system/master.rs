@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::words::{connect_error, session_was_refused};
 use crate::identity::{Protection, inspect_identity};
 use crate::options::{Questions, endpoint_arguments, option};
-use crate::session::{Command, InputEnd, Transport};
+use crate::transport::{Command, InputEnd, Transport};
 use crate::{ConnectOptions, Environment, Output, SshError};
 
 /// A master that nobody uses ends by itself: it outlives this program only when that is killed.
