@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct MachineLock {
     name: MachineName,
-    _file: File,
+    _held: Held,
 }
 
 impl MachineLock {
@@ -27,9 +27,9 @@ impl MachineLock {
         wait: Duration,
     ) -> Result<Self, StoreError> {
         match lock(path, wait)? {
-            Outcome::Held(file) => Ok(Self {
+            Outcome::Held(held) => Ok(Self {
                 name: name.clone(),
-                _file: file,
+                _held: held,
             }),
             Outcome::Busy(holder) => Err(StoreError::Busy {
                 name: name.clone(),
@@ -48,13 +48,13 @@ impl MachineLock {
 /// The right to change the shared certificates.
 #[derive(Debug)]
 pub struct CertificateLock {
-    _file: File,
+    _held: Held,
 }
 
 impl CertificateLock {
     pub(crate) fn acquire(path: &Path, wait: Duration) -> Result<Self, StoreError> {
         match lock(path, wait)? {
-            Outcome::Held(file) => Ok(Self { _file: file }),
+            Outcome::Held(held) => Ok(Self { _held: held }),
             Outcome::Busy(holder) => Err(StoreError::CertificatesBusy {
                 waited: wait,
                 holder,
@@ -63,8 +63,20 @@ impl CertificateLock {
     }
 }
 
+/// A locked file.
+#[derive(Debug)]
+struct Held(File);
+
+impl Drop for Held {
+    /// A process that is just being started has the file too until it becomes another program;
+    /// closing ours alone would leave the lock with it.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 enum Outcome {
-    Held(File),
+    Held(Held),
     Busy(Option<u32>),
 }
 
@@ -84,7 +96,7 @@ fn lock(path: &Path, wait: Duration) -> Result<Outcome, StoreError> {
         match file.try_lock() {
             Ok(()) => {
                 sign(&mut file);
-                return Ok(Outcome::Held(file));
+                return Ok(Outcome::Held(Held(file)));
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),

@@ -8,10 +8,10 @@ use rmachine_driver::{DriverError, Operation, Report};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{ChildStderr, Command};
 
+use crate::build_output::{Tail, step_of};
 use crate::daemon::Daemon;
 use crate::failure::{self, backend, backend_with_hint};
-use crate::node_image::{IMAGE_LABEL, Tail, step_of};
-use crate::recipe::Recipe;
+use crate::recipe::{IMAGE_LABEL, Recipe};
 
 /// How long one build may take: packages may come from far away.
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);

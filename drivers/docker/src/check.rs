@@ -2,8 +2,8 @@ use rmachine_driver::CheckFailure;
 use rmachine_engine::EngineError;
 
 use crate::config::Config;
-use crate::daemon::{Below, Daemon, remedy};
-use crate::failure::chain;
+use crate::daemon::{Below, Daemon};
+use crate::failure::{chain, found, remedy};
 use crate::machine::Machine;
 
 /// The least memory, in megabytes, in which systemd and an engine come up.
@@ -17,7 +17,7 @@ pub async fn failures(machine: &Machine) -> Vec<CheckFailure> {
     };
     match look(machine, daemon).await {
         Ok(failures) => failures,
-        Err(error) => vec![failure(
+        Err(error) => vec![found(
             "docker engine",
             chain(&error),
             remedy(&error).unwrap_or("see what the engine's own log says"),
@@ -32,7 +32,7 @@ async fn look(machine: &Machine, daemon: &Daemon) -> Result<Vec<CheckFailure>, E
     if let Some(image) = &config.wanted_image
         && !daemon.has_image(image).await?
     {
-        failures.push(failure(
+        failures.push(found(
             "image",
             format!("the engine has no image {image}"),
             &format!("docker -H {} pull {image}", daemon.host()),
@@ -42,12 +42,12 @@ async fn look(machine: &Machine, daemon: &Daemon) -> Result<Vec<CheckFailure>, E
         let seen = daemon.network(network).await?;
         let driver = seen.as_ref().map(|seen| seen["Driver"].as_str());
         match driver {
-            None => failures.push(failure(
+            None => failures.push(found(
                 "network",
                 format!("the engine has no network {network}"),
                 &format!("docker -H {} network create {network}", daemon.host()),
             )),
-            Some(Some("host" | "null")) => failures.push(failure(
+            Some(Some("host" | "null")) => failures.push(found(
                 "network",
                 format!("a machine on the network {network} has no address of its own"),
                 "give a bridge network with --docker-network, or none",
@@ -58,7 +58,7 @@ async fn look(machine: &Machine, daemon: &Daemon) -> Result<Vec<CheckFailure>, E
     let name = machine.container();
     let seen = daemon.container(&name).await?;
     if seen.is_some_and(|seen| !seen.is_of(&machine.context)) {
-        failures.push(failure(
+        failures.push(found(
             "container",
             format!("the engine has a container {name} that is not of this machine"),
             "give the machine another name, or remove that container",
@@ -71,21 +71,21 @@ async fn look(machine: &Machine, daemon: &Daemon) -> Result<Vec<CheckFailure>, E
 fn fits(config: &Config, below: &Below) -> Vec<CheckFailure> {
     let mut failures = Vec::new();
     if below.containers_of != "linux" {
-        failures.push(failure(
+        failures.push(found(
             "docker engine",
             format!("it runs {} containers", below.containers_of),
             "switch the engine to Linux containers",
         ));
     }
     if config.memory != 0 && config.memory < LEAST_MEMORY {
-        failures.push(failure(
+        failures.push(found(
             "memory",
             format!("{} MB are too little for a host", config.memory),
             &format!("give at least {LEAST_MEMORY} with --docker-memory, or 0 for no limit"),
         ));
     }
     if config.memory > below.memory {
-        failures.push(failure(
+        failures.push(found(
             "memory",
             format!(
                 "{} MB are asked for, and the engine's computer has {}",
@@ -97,7 +97,7 @@ fn fits(config: &Config, below: &Below) -> Vec<CheckFailure> {
     if let Some(cpus) = &config.cpus
         && cpus.nano() > below.processors.saturating_mul(1_000_000_000)
     {
-        failures.push(failure(
+        failures.push(found(
             "processors",
             format!(
                 "{cpus} are asked for, and the engine's computer has {}",
@@ -107,14 +107,6 @@ fn fits(config: &Config, below: &Below) -> Vec<CheckFailure> {
         ));
     }
     failures
-}
-
-pub fn failure(subject: &str, finding: String, remedy: &str) -> CheckFailure {
-    CheckFailure {
-        subject: subject.to_owned(),
-        finding,
-        remedy: remedy.to_owned(),
-    }
 }
 
 #[cfg(test)]

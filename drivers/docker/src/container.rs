@@ -8,6 +8,9 @@ use crate::config::{Config, ENGINE_PORT, SSH_PORT};
 use crate::isolation::{Cgroups, Isolation};
 use crate::keys;
 
+/// How the journal calls it.
+pub const RESOURCE: &str = "container";
+
 /// Marks every container of a machine, with the machine's name.
 pub const MACHINE_LABEL: &str = "io.rmachine.machine";
 /// How the container is isolated: the next machine on the engine need not try again.

@@ -1,31 +1,20 @@
-use std::fs::File;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use rmachine_driver::{DriverError, MachineState, Operation, Resource, Work};
 use rmachine_engine::EngineError;
 
 use crate::archive::{self, Account, Injected};
 use crate::attach::Network;
-use crate::container::{Remake, Seen, Spec};
+use crate::container::{self, Remake, Seen, Spec};
 use crate::daemon::{Below, Daemon};
 use crate::failure::{self, backend, backend_with_hint};
 use crate::host::DockerHost;
 use crate::isolation::Isolation;
 use crate::keys::MachineKeys;
-use crate::lock::lock;
 use crate::machine::Machine;
 use crate::{node_image, power};
-
-/// The kind of resource that a machine's container is.
-pub const CONTAINER: &str = "container";
 
 /// How often a container is made before giving up: once for each reason to make it in another
 /// way, and some for addresses that others take at the same moment.
 const ATTEMPTS: usize = 8;
-
-/// How long another process may take to attach a machine to the network.
-const NETWORK_LIMIT: Duration = Duration::from_secs(60);
 
 /// A machine that is running.
 pub struct Made {
@@ -52,7 +41,7 @@ pub async fn create(machine: &Machine, work: &Work<'_>) -> Result<Made, DriverEr
             node_image::ensure(
                 daemon,
                 &machine.config.recipe(),
-                &cache(machine),
+                &machine.cache(),
                 work.report,
             )
             .await?
@@ -125,23 +114,6 @@ impl Attempt {
     }
 }
 
-/// The lock under which addresses are chosen and the shared network comes and goes.
-pub async fn network_lock(machine: &Machine, work: &Work<'_>) -> Result<File, DriverError> {
-    let path = cache(machine).join("network.lock");
-    lock(
-        &path,
-        "attaching a machine to the network",
-        NETWORK_LIMIT,
-        work.report,
-    )
-    .await
-}
-
-/// What the machines of this driver share in the store.
-fn cache(machine: &Machine) -> PathBuf {
-    machine.context.store_dir.join("cache").join("docker")
-}
-
 async fn make(
     machine: &Machine,
     daemon: &Daemon,
@@ -152,7 +124,7 @@ async fn make(
 ) -> Result<Seen, DriverError> {
     let name = machine.container();
     // Until the container exists, nobody else may choose its address or remove its network.
-    let _held = network_lock(machine, work).await?;
+    let _held = machine.network_lock(work).await?;
     let network = match &machine.config.wanted_network {
         Some(network) => Network::of_user(daemon, network).await?,
         None => Network::shared(daemon, work.resources).await?,
@@ -168,7 +140,7 @@ async fn make(
         cgroups: below.cgroups,
     };
     work.resources
-        .about_to_make(&Resource::new(CONTAINER, &name))?;
+        .about_to_make(&Resource::new(container::RESOURCE, &name))?;
     work.report.step("making the container");
     daemon
         .make_container(&name, &spec.body())

@@ -9,7 +9,7 @@ use tokio::io::AsyncRead;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use crate::container::{ISOLATION_LABEL, MACHINE_LABEL, Seen};
-use crate::failure::{backend_with_hint, chain};
+use crate::failure::{self, ABSENT, DENIED, backend_with_hint, chain, remedy};
 use crate::host::DockerHost;
 use crate::isolation::{Cgroups, Isolation};
 
@@ -69,7 +69,7 @@ impl Silence {
 
     /// As what the pre-create check found.
     pub fn as_check(&self) -> CheckFailure {
-        crate::check::failure("docker engine", self.finding(), self.remedy())
+        failure::found("docker engine", self.finding(), self.remedy())
     }
 
     fn finding(&self) -> String {
@@ -82,23 +82,6 @@ impl Silence {
         // An engine that is there and shuts us out is nearer than one that is not there.
         let denied = remedies.iter().find(|text| **text == DENIED);
         denied.or(remedies.first()).copied().unwrap_or(ABSENT)
-    }
-}
-
-const DENIED: &str = "run as root or as a member of the group docker";
-const ABSENT: &str = "start the engine, or say where it listens with --docker-host";
-
-/// What to do when the engine below cannot be spoken to, as far as the error tells.
-pub fn remedy(error: &EngineError) -> Option<&'static str> {
-    match error {
-        EngineError::Unreachable { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Some(DENIED)
-        }
-        EngineError::Unreachable { .. } => Some(ABSENT),
-        EngineError::TooOld { .. } => Some("install a newer engine"),
-        _ => None,
     }
 }
 

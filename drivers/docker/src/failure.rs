@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use rmachine_driver::{DriverError, Operation};
+use rmachine_driver::{CheckFailure, DriverError, Operation};
 use rmachine_engine::EngineError;
 
 /// Something that failed without a cause that is an error of its own.
@@ -29,7 +29,7 @@ pub fn engine(operation: Operation, doing: &str, error: EngineError) -> DriverEr
     DriverError::Backend {
         operation,
         message: format!("{doing} failed"),
-        hint: crate::daemon::remedy(&error).map(str::to_owned),
+        hint: remedy(&error).map(str::to_owned),
         source: Some(Box::new(error)),
     }
 }
@@ -52,4 +52,32 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What the pre-create check found, and what to do about it.
+pub fn found(subject: &str, finding: String, remedy: &str) -> CheckFailure {
+    CheckFailure {
+        subject: subject.to_owned(),
+        finding,
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// What to do where the engine below shuts us out.
+pub const DENIED: &str = "run as root or as a member of the group docker";
+/// What to do where it is not there.
+pub const ABSENT: &str = "start the engine, or say where it listens with --docker-host";
+
+/// What to do when the engine below cannot be spoken to, as far as the error tells.
+pub fn remedy(error: &EngineError) -> Option<&'static str> {
+    match error {
+        EngineError::Unreachable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Some(DENIED)
+        }
+        EngineError::Unreachable { .. } => Some(ABSENT),
+        EngineError::TooOld { .. } => Some("install a newer engine"),
+        _ => None,
+    }
 }

@@ -5,6 +5,7 @@ use rmachine_driver::{
 };
 
 use crate::config::Config;
+use crate::driver::NAME;
 use crate::flags::FLAGS;
 use crate::host::{self, DockerHost};
 use crate::machine::Machine;
@@ -13,9 +14,6 @@ use crate::machine::Machine;
 pub struct DockerKind {
     sockets: Vec<DockerHost>,
 }
-
-/// The name that `--driver` takes.
-pub const NAME: &str = "docker";
 
 impl DockerKind {
     /// The driver for a person with this home directory, where desktop engines put their sockets.

@@ -6,16 +6,18 @@
 //! and gives the host its keys before its first boot, so that even the first contact is verified.
 //!
 //! It knows the engine's API and nothing of provisioning: what runs inside the host is reached
-//! over SSH by others. Start reading at [`DockerKind`], then `machine.rs`.
+//! over SSH by others. Start reading at [`DockerKind`], then `driver.rs`.
 
 mod archive;
 mod attach;
 mod bootstrap;
+mod build_output;
 mod check;
 mod config;
 mod container;
 mod create;
 mod daemon;
+mod driver;
 mod failure;
 mod flags;
 mod host;
@@ -28,5 +30,6 @@ mod network;
 mod node_image;
 mod power;
 mod recipe;
+mod remove;
 
 pub use kind::DockerKind;

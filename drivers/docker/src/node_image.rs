@@ -6,19 +6,17 @@ use rmachine_driver::{DriverError, Operation, Report};
 use rmachine_engine::EngineError;
 
 use crate::bootstrap;
+use crate::build_output::{Tail, step_of};
 use crate::daemon::Daemon;
 use crate::failure::{self, chain};
 use crate::lock::lock;
-use crate::recipe::Recipe;
+use crate::recipe::{IMAGE_LABEL, Recipe};
 
 /// How long a registry has to say anything at all before the image is made without one.
 const REGISTRY_PROBE: Duration = Duration::from_secs(10);
 
 /// How long another process may take to build the image.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
-
-/// Marks the images that rmachine builds, with how they were made.
-pub const IMAGE_LABEL: &str = "io.rmachine.node";
 
 /// The engine's own copy of the node image, built if it has none. Returns the image's name.
 pub async fn ensure(
@@ -111,43 +109,9 @@ async fn build(
     })
 }
 
-/// What a line of a build's output says about its progress, if it is one of ours.
-pub fn step_of(line: &str) -> Option<&str> {
-    line.strip_prefix("step: ").map(str::trim_end)
-}
-
 /// The engine colours what came from standard error.
 fn uncoloured(line: &str) -> String {
     line.replace("\u{1b}[91m", "").replace("\u{1b}[0m", "")
-}
-
-/// The last lines of a program's output, for the message when it fails.
-#[derive(Default)]
-pub struct Tail(std::collections::VecDeque<String>);
-
-impl Tail {
-    /// How many lines a person gets to see.
-    const KEPT: usize = 12;
-
-    pub fn push(&mut self, line: &str) {
-        let line = line.trim();
-        if line.is_empty() {
-            return;
-        }
-        if self.0.len() == Self::KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(line.to_owned());
-    }
-
-    pub fn shown(&self) -> String {
-        let lines: Vec<&str> = self.0.iter().map(String::as_str).collect();
-        if lines.is_empty() {
-            "it said nothing".to_owned()
-        } else {
-            format!("its last words:\n{}", lines.join("\n"))
-        }
-    }
 }
 
 fn failed(error: EngineError) -> DriverError {
@@ -165,17 +129,5 @@ mod tests {
         assert_eq!(step_of(&coloured), Some("cleaning up"));
         assert_eq!(step_of("Step 1/9 : FROM debian"), None);
         assert_eq!(step_of("the next step: none"), None);
-    }
-
-    #[test]
-    fn keeps_the_last_lines_only() {
-        let mut tail = Tail::default();
-        assert_eq!(tail.shown(), "it said nothing");
-        for n in 0..20 {
-            tail.push(&format!("line {n}\n"));
-            tail.push("  ");
-        }
-        assert!(tail.shown().starts_with("its last words:\nline 8\n"));
-        assert!(tail.shown().ends_with("line 19"));
     }
 }

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 /// The repository of the images that rmachine builds.
 const REPOSITORY: &str = "rmachine/node";
 
+/// Marks the images that rmachine builds, with how they were made.
+pub const IMAGE_LABEL: &str = "io.rmachine.node";
+
 /// The release of machines that ask for none.
 pub const DEFAULT_RELEASE: &str = "bookworm";
 

@@ -3,6 +3,7 @@
 mod checks;
 mod command_line;
 mod configure;
+mod configured;
 mod daemon_json;
 mod display;
 mod escape;

@@ -4,7 +4,7 @@ use rmachine_driver::Secret;
 use sha2::{Digest, Sha256};
 
 use crate::facts::{EngineFacts, Facts, Init, Masked, ServiceFacts, Unfinished};
-use crate::plan::configure::Configured;
+use crate::plan::configured::Configured;
 use crate::plan::daemon_json::pretty;
 use crate::plan::{APPLIED_NOTE, DAEMON_JSON, FileWrite, Step, hostname, tls_paths};
 use crate::wanted::Wanted;

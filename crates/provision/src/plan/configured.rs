@@ -1,0 +1,249 @@
+//! The engine's configuration as it is to be, and where it is written.
+
+use std::collections::BTreeMap;
+
+use rmachine_driver::CheckFailure;
+
+use crate::facts::{Facts, Init, ServiceFacts};
+use crate::options::{self, Contribution, Shape, TLS_FLAGS};
+use crate::plan::command_line::{CommandLine, Flag};
+use crate::plan::daemon_json::DaemonJson;
+use crate::plan::{
+    DAEMON_JSON, FileWrite, Step, checks, escape, failure, listen, shell_file, unit,
+};
+use crate::template;
+use crate::wanted::Wanted;
+
+/// Where the engine's command line is written.
+pub(super) enum Place {
+    DropIn {
+        path: String,
+        others: Vec<String>,
+        command: CommandLine,
+    },
+    ShellFile(shell_file::ShellFile),
+}
+
+impl Place {
+    /// Finds it on a host.
+    pub(super) fn of(facts: &Facts, service: &ServiceFacts) -> Result<Self, CheckFailure> {
+        if facts.init != Init::Systemd {
+            return Ok(Self::ShellFile(shell_file::ShellFile::read(facts)));
+        }
+        let unit = unit::read(facts, service);
+        let path = unit.drop_in().map_err(|path| {
+            failure(
+                path,
+                "its ExecStart would win over rmachine's drop-in".to_owned(),
+                "rename the file so that it sorts before zz-machine.conf, and run \
+                 `systemctl daemon-reload` on the host",
+            )
+        })?;
+        let command = unit.command.as_deref().ok_or_else(|| {
+            failure(
+                &service.fragment,
+                "it has no ExecStart".to_owned(),
+                "correct the unit on the host",
+            )
+        })?;
+        Ok(Self::DropIn {
+            others: unit::our_paths()
+                .into_iter()
+                .filter(|other| *other != path && facts.files.contains_key(other))
+                .collect(),
+            command: CommandLine::parse(command, &unit.environment),
+            path,
+        })
+    }
+
+    fn command(&self) -> &CommandLine {
+        match self {
+            Self::DropIn { command, .. } => command,
+            Self::ShellFile(file) => file.command(),
+        }
+    }
+
+    /// What holds the command line, for messages.
+    fn name(&self) -> &str {
+        match self {
+            Self::DropIn { .. } => "docker.service",
+            Self::ShellFile(file) => file.path(),
+        }
+    }
+
+    /// The files that hold the new command line: those to write and those to take away.
+    pub(super) fn files(
+        &self,
+        configured: &Configured,
+        wanted: &Wanted,
+    ) -> Result<Vec<Step>, CheckFailure> {
+        let (path, content) = match self {
+            Self::DropIn { path, .. } => {
+                let env: Vec<String> = wanted
+                    .engine
+                    .env
+                    .iter()
+                    .map(|variable| escape::environment(variable.name(), variable.value()))
+                    .collect();
+                let content = template::drop_in(&configured.systemd_command(), &env)
+                    .map_err(|error| failure(path, error.to_string(), "report this"))?;
+                (path.as_str(), content)
+            }
+            Self::ShellFile(file) => (
+                file.path(),
+                file.with(
+                    &configured.command,
+                    configured.command != *file.command(),
+                    &configured.added(),
+                    &wanted.engine.env,
+                )?,
+            ),
+        };
+        let write = Step::Write(FileWrite {
+            path: path.to_owned(),
+            mode: 0o644,
+            content,
+            secret: !wanted.engine.env.is_empty(),
+        });
+        let mut steps = vec![write];
+        if let Self::DropIn { others, .. } = self {
+            let remove = |path: &String| Step::Remove { path: path.clone() };
+            steps.extend(others.iter().map(remove));
+        }
+        Ok(steps)
+    }
+}
+
+/// The engine's whole configuration.
+pub(super) struct Configured {
+    pub json: DaemonJson,
+    command: CommandLine,
+    /// Hosts that are new on the command line.
+    hosts: Vec<String>,
+    /// Other arguments that are new there.
+    arguments: Vec<String>,
+    /// What the owner should know.
+    pub warnings: Vec<String>,
+}
+
+impl Configured {
+    /// Merges what is there with what is wanted.
+    pub(super) fn new(
+        place: &Place,
+        mut json: DaemonJson,
+        contributions: &[Contribution],
+        wanted: &Wanted,
+        service: &ServiceFacts,
+    ) -> Self {
+        let mut command = place.command().clone();
+        let hosts = listen::hosts(
+            &mut command,
+            json.moved_hosts(),
+            service.socket,
+            &wanted.engine,
+        );
+        command.remove(|flag| TLS_FLAGS.contains(&flag.name.as_str()));
+        let mut warnings = checks::plain_hosts(
+            command
+                .flags()
+                .filter(|flag| flag.name == "host")
+                .filter_map(|flag| flag.value.as_deref())
+                .chain(hosts.iter().map(String::as_str)),
+            wanted.engine.port,
+        );
+        // dockerd does not take the same setting from the command line and from the file.
+        for flag in command.remove(|flag| json.is_ours(flag.key())) {
+            match moved(&flag) {
+                Some(contribution) => json.add(&contribution),
+                None => warnings.push(format!(
+                    "{} of {} gives way to the wanted {}",
+                    flag.name,
+                    place.name(),
+                    flag.key()
+                )),
+            }
+        }
+        let arguments = contributions
+            .iter()
+            .filter_map(|contribution| match contribution {
+                Contribution::Argument(word) => Some(word.clone()),
+                _ => None,
+            })
+            .collect();
+        Self {
+            json,
+            command,
+            hosts,
+            arguments,
+            warnings,
+        }
+    }
+
+    /// Settings that dockerd would meet twice.
+    pub(super) fn conflicts(&self, place: &Place) -> Vec<CheckFailure> {
+        let no_variables = BTreeMap::new();
+        let ours = CommandLine::parse(&self.arguments.join(" "), &no_variables);
+        let twice = |flag: &&Flag| {
+            // dockerd merges runtimes from both.
+            flag.key() != "runtimes" && self.json.owner_keys().any(|key| key == flag.key())
+        };
+        let owners = self.command.flags().filter(twice).map(|flag| {
+            failure(
+                DAEMON_JSON,
+                format!(
+                    "it sets {:?}, and so does --{} in {}: dockerd does not start with both",
+                    flag.key(),
+                    flag.name,
+                    place.name()
+                ),
+                "remove one of them on the host",
+            )
+        });
+        let asked = ours.flags().filter(twice).map(|flag| {
+            failure(
+                &format!("engine option {}", flag.name),
+                format!("{DAEMON_JSON} on the host sets {:?} already", flag.key()),
+                "remove it from the file on the host, or leave the option away",
+            )
+        });
+        owners.chain(asked).collect()
+    }
+
+    /// The words that are new on the command line.
+    fn added(&self) -> Vec<String> {
+        let hosts = self
+            .hosts
+            .iter()
+            .flat_map(|host| ["-H".to_owned(), host.clone()]);
+        hosts.chain(self.arguments.iter().cloned()).collect()
+    }
+
+    fn systemd_command(&self) -> String {
+        let added: Vec<String> = self
+            .added()
+            .iter()
+            .map(|word| escape::argument(word))
+            .collect();
+        format!("{} {}", self.command.text(), added.join(" "))
+    }
+
+    /// The arguments for a trial run.
+    pub(super) fn trial(&self) -> Vec<String> {
+        let mut arguments = self.command.arguments();
+        arguments.extend(self.added());
+        arguments
+    }
+}
+
+/// What a flag on the command line means in `daemon.json`, where the file can hold several.
+fn moved(flag: &Flag) -> Option<Contribution> {
+    let row = options::by_flag(&flag.name)?;
+    let option = crate::wanted::EngineOption {
+        name: flag.name.clone(),
+        value: flag.value.clone(),
+    };
+    match row.shape {
+        Shape::List | Shape::Map | Shape::Ulimit => options::contribution(&option, None).ok(),
+        _ => None,
+    }
+}
