@@ -18,4 +18,7 @@ pub use error::PkiError;
 pub use info::CertificateInfo;
 pub use key::{CertifiedPem, InvalidKeyType, KeyType, PrivateKeyPem};
 pub use san::San;
-pub use tls::{ClientIdentity, client_config, crypto_provider};
+pub use tls::{
+    ClientIdentity, ServerIdentity, client_config, crypto_provider, server_config,
+    unverified_client_config,
+};

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::{PkiError, PrivateKeyPem};
 
@@ -18,6 +20,17 @@ pub struct ClientIdentity {
     pub key: PrivateKeyPem,
 }
 
+/// What a server shows and whom it lets in.
+#[derive(Clone, Debug)]
+pub struct ServerIdentity {
+    /// The one authority whose clients are let in, in PEM; without one everybody is.
+    pub ca: Option<String>,
+    /// The server's certificate in PEM.
+    pub certificate: String,
+    /// The server's private key in PEM.
+    pub key: PrivateKeyPem,
+}
+
 /// The crypto provider of every TLS connection: nothing else chooses one.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
@@ -28,19 +41,112 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// When one of the texts cannot be read, or the key is not that of the certificate.
 pub fn client_config(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, PkiError> {
-    let mut roots = RootCertStore::empty();
-    for ca in certificates(&identity.ca)? {
-        roots.add(ca).map_err(PkiError::Tls)?;
-    }
-    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
-        .map_err(|_| PkiError::NoKey(rcgen::Error::CouldNotParseKeyPair))?;
     let config = ClientConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
         .map_err(PkiError::Tls)?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(certificates(&identity.certificate)?, key)
+        .with_root_certificates(roots(&identity.ca)?)
+        .with_client_auth_cert(certificates(&identity.certificate)?, key(&identity.key)?)
         .map_err(PkiError::Tls)?;
     Ok(Arc::new(config))
+}
+
+/// The client's side where no server is verified, which protects from nobody who can stand between
+/// the two: only for those who ask for it in so many words.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn unverified_client_config(
+    certificate: &str,
+    private_key: &PrivateKeyPem,
+) -> Result<Arc<ClientConfig>, PkiError> {
+    let provider = crypto_provider();
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(PkiError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        .with_client_auth_cert(certificates(certificate)?, key(private_key)?)
+        .map_err(PkiError::Tls)?;
+    Ok(Arc::new(config))
+}
+
+/// The server's side of TLS; of mutual TLS where the identity names an authority.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn server_config(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, PkiError> {
+    let config = ServerConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(PkiError::Tls)?;
+    let config = match &identity.ca {
+        None => config.with_no_client_auth(),
+        Some(ca) => {
+            let roots = Arc::new(roots(ca)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto_provider());
+            let verifier = verifier.build().map_err(|error| PkiError::NoCertificate {
+                reason: error.to_string(),
+            })?;
+            config.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = config
+        .with_single_cert(certificates(&identity.certificate)?, key(&identity.key)?)
+        .map_err(PkiError::Tls)?;
+    Ok(Arc::new(config))
+}
+
+/// Takes every server for the one that was meant.
+#[derive(Debug)]
+struct AnyServer(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, PkiError> {
+    let mut roots = RootCertStore::empty();
+    for ca in certificates(pem)? {
+        roots.add(ca).map_err(PkiError::Tls)?;
+    }
+    Ok(roots)
+}
+
+fn key(pem: &PrivateKeyPem) -> Result<PrivateKeyDer<'static>, PkiError> {
+    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
+        .map_err(|_| PkiError::NoKey(rcgen::Error::CouldNotParseKeyPair))
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
@@ -62,6 +168,35 @@ mod tests {
         let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
         let client = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
         (ca, client)
+    }
+
+    #[test]
+    fn a_server_needs_its_own_key_and_a_readable_authority() {
+        let (ca, server) = made();
+        let (_, other) = made();
+        let identity = ServerIdentity {
+            ca: Some(ca.certificate),
+            certificate: server.certificate,
+            key: server.key,
+        };
+        server_config(&identity).unwrap();
+        unverified_client_config(&identity.certificate, &identity.key).unwrap();
+        let unreadable = ServerIdentity {
+            ca: Some("x".to_owned()),
+            ..identity.clone()
+        };
+        assert!(matches!(
+            server_config(&unreadable).unwrap_err(),
+            PkiError::NoCertificate { .. }
+        ));
+        let swapped = ServerIdentity {
+            key: other.key,
+            ..identity
+        };
+        assert!(matches!(
+            server_config(&swapped).unwrap_err(),
+            PkiError::Tls(rustls::Error::InconsistentKeys(_))
+        ));
     }
 
     #[test]
