@@ -36,10 +36,8 @@ fn an_engine_that_cannot_start_shows_its_own_words_and_gets_its_configuration_ba
     assert!(engine_works(&host));
     assert_eq!(before_of(&before), before_of(&configuration(&host)));
     // The first machine's certificates are in force again.
-    assert_eq!(
-        me.docker("n1", "info -f '{{.Labels}}'").ok(),
-        "[a=b provider=generic]"
-    );
+    let labels = me.docker("n1", "info -f '{{json .Labels}}'").ok();
+    assert!(labels.contains("a=b"), "{labels}");
 
     // What could not be made is listed with its phase, and goes without a trace.
     let listed = other.rmachine(["ls"]);

@@ -71,9 +71,11 @@ impl Lab {
         let text = format!(
             "Port {}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
              Subsystem sftp internal-sftp\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             AuthorizedKeysFile {}\nMaxStartups 100\n{config}\n{}",
+             AuthorizedKeysFile {}\nMaxStartups 100\nSetEnv {}\n{config}\n{}",
             self.port,
             path("authorized_keys"),
+            // What the login's own shell says at its start is no part of a test.
+            format_args!("\"HOME={}\"", self.path("").display()),
             if config.contains("HostKey ") {
                 String::new()
             } else {
