@@ -71,11 +71,10 @@ impl Lab {
         let text = format!(
             "Port {}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
              Subsystem sftp internal-sftp\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             AuthorizedKeysFile {}\nMaxStartups 100\nSetEnv {}\n{config}\n{}",
+             AuthorizedKeysFile {}\nMaxStartups 100\n{config}\nSetEnv {}\n{}",
             self.port,
             path("authorized_keys"),
-            // What the login's own shell says at its start is no part of a test.
-            format_args!("\"HOME={}\"", self.path("").display()),
+            self.home(),
             if config.contains("HostKey ") {
                 String::new()
             } else {
@@ -188,9 +187,15 @@ impl Lab {
     /// The line of sshd's configuration that makes those programs found.
     pub fn search_programs_first(&self) -> String {
         format!(
-            "SetEnv PATH=\"{}:/usr/local/bin:/usr/bin:/bin\"",
+            "SetEnv {} PATH=\"{}:/usr/local/bin:/usr/bin:/bin\"",
+            self.home(),
             self.path("bin").display()
         )
+    }
+
+    /// What the login's own shell says at its start is no part of a test.
+    fn home(&self) -> String {
+        format!("HOME=\"{}\"", self.path("bin").display())
     }
 
     pub fn endpoint(&self) -> SshEndpoint {
