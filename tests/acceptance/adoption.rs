@@ -103,6 +103,26 @@ fn a_host_without_an_engine_gets_the_distributions() {
 }
 
 #[test]
+fn a_host_without_an_engine_gets_it_from_a_script() {
+    let Some(host) = Host::start(Image::Bare) else {
+        return;
+    };
+    host.write(
+        "/root/get-engine.sh",
+        "set -e\nexport DEBIAN_FRONTEND=noninteractive\n\
+         apt-get update -q\napt-get install -q -y --no-install-recommends docker.io\n",
+    );
+    let me = Person::new();
+    let script = ["--engine-install", "script", "--engine-install-url"];
+    let gone = [&script[..], &["file:///root/no-such-script.sh"]].concat();
+    let failed = me.create("n1", &host, "root", &gone);
+    failed.fails(FAILED, &["no-such-script.sh"]);
+    let here = [&script[..], &["file:///root/get-engine.sh"]].concat();
+    me.create("n1", &host, "root", &here).ok();
+    me.docker("n1", "version").ok();
+}
+
+#[test]
 fn a_machine_survives_a_reboot() {
     let Some(host) = Host::start(Image::Bookworm) else {
         return;
