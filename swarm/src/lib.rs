@@ -1,0 +1,9 @@
+//! The cluster runtime: many engines behind one Docker API, as classic Swarm was.
+//!
+//! A manager (`rswarm manage`) knows its nodes from a discovery, keeps the state of each, and
+//! answers Docker clients as if all were one engine. An agent (`rswarm join`) only registers its
+//! engine.
+
+pub mod advertise;
+pub mod listen;
+pub mod tls;

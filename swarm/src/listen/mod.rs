@@ -1,0 +1,7 @@
+//! Where the program listens, and how it answers there.
+
+mod address;
+mod serve;
+
+pub use address::{InvalidListenAddress, ListenAddress};
+pub use serve::{ListenError, Listener, Served, boxed, serve};
