@@ -46,7 +46,7 @@ pub enum TlsError {
     #[error("the certificates in {files} cannot be used")]
     Unusable {
         /// Which.
-        files: TlsFiles,
+        files: String,
         /// Why.
         source: PkiError,
     },
@@ -62,7 +62,7 @@ impl TlsFiles {
         let certificate = read(&self.certificate)?;
         let key = PrivateKeyPem::from(read(&self.key)?);
         let unusable = |source| TlsError::Unusable {
-            files: self.clone(),
+            files: self.to_string(),
             source,
         };
         let server = server_config(&ServerIdentity {
