@@ -1,3 +1,5 @@
+//! The address that others are told.
+
 use std::net::IpAddr;
 use std::str::FromStr;
 
