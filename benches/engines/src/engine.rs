@@ -78,11 +78,8 @@ impl Engine {
     /// # Errors
     /// 409 when the name is taken.
     pub fn create(&self, name: &str, config: Value) -> Result<String, Refusal> {
-        let id = format!(
-            "{:064x}",
-            (rand::random::<u128>() & (u128::MAX >> 1)) | (1 << 126)
-        );
-        let id = format!("{}{}", &id[32..], &id[..32]);
+        let [high, low]: [u128; 2] = rand::random();
+        let id = format!("{high:032x}{low:032x}");
         let now = OffsetDateTime::now_utc();
         let mut containers = self.containers();
         if containers.values().any(|other| other.name == name) {
