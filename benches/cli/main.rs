@@ -119,6 +119,7 @@ fn on_hosts(store: &Store, hosts: &[Host]) {
         bound: Bound::Times(1.5),
     });
 
+    a_processor_each(store);
     provision(store, &alone[0]);
     quick(store);
     ssh(store, &alone[0]);
@@ -128,6 +129,60 @@ fn on_hosts(store: &Store, hosts: &[Host]) {
         spent.as_secs_f64() / alone.len() as f64,
         processors()
     );
+}
+
+/// Hosts of one machine share its processors, which hosts elsewhere do not. Here each host has one
+/// for itself and the `rmachine` that adopts it: what is left is what the runs cost each other.
+fn a_processor_each(store: &Store) {
+    let pinned = |processor: usize| {
+        let processor = processor.to_string();
+        Host::start_with(Image::Bookworm, &["--cpuset-cpus", &processor])
+    };
+    let create = |name: String, processor: usize, host: &Host| {
+        time(&mut on_processor(processor, &store.create(&name, host)))
+    };
+    let at_most = processors().min(4);
+    let alone: Option<Vec<Host>> = (0..3).map(|_| pinned(0)).collect();
+    let each: Option<Vec<Host>> = (0..at_most).map(pinned).collect();
+    let (Some(alone), Some(each)) = (alone, each) else {
+        return;
+    };
+    let one = alone.iter().enumerate();
+    let one = one.map(|(number, host)| create(format!("d{number}"), 0, host));
+    let one = Times::new(one.collect());
+    let at_once = measure::elapsed(|| {
+        thread::scope(|scope| {
+            for (processor, host) in each.iter().enumerate() {
+                scope.spawn(move || create(format!("e{processor}"), processor, host));
+            }
+        });
+    });
+    show(Row {
+        what: format!("`create` of {at_most} hosts at once, a processor each"),
+        took: at_once,
+        beside: Some(("one on one processor", one.median())),
+        docker_machine: None,
+        bound: Bound::Times(1.5),
+    });
+    for machine in (0..3)
+        .map(|n| format!("d{n}"))
+        .chain((0..at_most).map(|n| format!("e{n}")))
+    {
+        time(&mut store.rmachine(&["rm", "--force", &machine]));
+    }
+}
+
+/// The same command, kept on one processor.
+fn on_processor(processor: usize, command: &Command) -> Command {
+    let mut kept = Command::new("taskset");
+    kept.arg("--cpu-list").arg(processor.to_string());
+    kept.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            kept.env(name, value);
+        }
+    }
+    kept
 }
 
 /// How long the engine itself takes to restart, measured on the host.
