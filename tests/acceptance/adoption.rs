@@ -84,6 +84,11 @@ fn a_stock_trixie_becomes_a_machine_and_what_it_was_again() {
 }
 
 #[test]
+fn the_newest_engine_becomes_a_machine_and_what_it_was_again() {
+    walk(Image::Sid, "admin", "28.5.2+dfsg4");
+}
+
+#[test]
 fn a_host_without_an_engine_gets_the_distributions() {
     let Some(host) = Host::start(Image::Bare) else {
         return;

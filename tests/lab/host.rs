@@ -17,19 +17,22 @@ pub enum Image {
     Bookworm,
     /// Debian 13 with its engine, 26.1.
     Trixie,
+    /// Debian 13 with the engine of the Debian in development, 28.5.
+    Sid,
     /// Debian 12 without any engine.
     Bare,
 }
 
 impl Image {
     /// Every image of the lab.
-    pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Bare];
+    pub const ALL: [Self; 4] = [Self::Bookworm, Self::Trixie, Self::Sid, Self::Bare];
 
     /// The image's name on the lab's engine.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bookworm => "rmachine-lab/bookworm",
             Self::Trixie => "rmachine-lab/trixie",
+            Self::Sid => "rmachine-lab/sid",
             Self::Bare => "rmachine-lab/bare",
         }
     }

@@ -51,6 +51,8 @@ up() {
     engine_image bookworm "$bare" docker.io >/dev/null
     bare_trixie=$(base_image bare-trixie trixie)
     engine_image trixie "$bare_trixie" docker.io docker-cli >/dev/null
+    # sid's own systemd knows cgroups of version 2 only.
+    engine_image sid "$bare_trixie" -t sid docker.io docker-cli >/dev/null
     printf 'RMACHINE_LAB_ENGINE=%s\nRMACHINE_LAB_STARTED=%s\n' "$ENGINE" "$started"
 }
 
@@ -111,13 +113,17 @@ bootstrap() {
         sh "$HERE/host.sh" "$2"
 }
 
-# engine_image NAME FROM PACKAGES...: a base with the release's own engine, just as its package
-# leaves it.
+# engine_image NAME FROM [-t RELEASE] PACKAGES...: a base with the engine of its release, or of a
+# newer one, just as the package leaves it.
 engine_image() {
-    image=rmachine-lab/$1 from=$2
+    image=rmachine-lab/$1 from=$2 newer=:
     shift 2
+    # A mirror's copy of a release in development may be older than it is meant to be used.
+    [ "$1" != -t ] || newer="sed 's/ [a-z]* main/ $2 main/' /etc/apt/sources.list >/etc/apt/sources.list.d/$2.list \\
+    && printf 'Package: *\\nPin: release n=$2\\nPin-Priority: 100\\n' >/etc/apt/preferences.d/$2 \\
+    && echo 'Acquire::Check-Valid-Until false;' >/etc/apt/apt.conf.d/$2"
     recipe="FROM $from
-RUN printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \\
+RUN $newer && printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \\
     && apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $* \\
     && apt-get clean && rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /etc/docker/key.json"
     tag=$image:$(printf '%s\n' "$recipe" | hash)
