@@ -1,0 +1,5 @@
+use crate::Node;
+
+pub(super) fn accepts(node: &Node) -> bool {
+    node.health() > 0
+}
