@@ -33,8 +33,8 @@ pub(crate) struct Connection {
 pub(crate) struct Unanswered {
     /// Why.
     pub(crate) error: EngineError,
-    /// The engine has seen nothing of it.
-    pub(crate) unsent: bool,
+    /// The request, where the engine has seen nothing of it.
+    pub(crate) unsent: Option<Request<Body>>,
 }
 
 impl Connection {
@@ -69,12 +69,16 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let mut settings = http1::Builder::new();
+        // What is passed on from others is to arrive as they wrote it.
+        settings.preserve_header_case(true);
+        let (sender, connection) = settings
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(endpoint, io::Error::other(error)))?;
         Ok(Self {
             sender,
-            task: tokio::spawn(connection),
+            task: tokio::spawn(connection.with_upgrades()),
         })
     }
 
@@ -94,11 +98,11 @@ impl Connection {
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Unanswered> {
         let (error, unsent) = match self.sender.ready().await {
-            Err(error) => (error, true),
+            Err(error) => (error, Some(request)),
             Ok(()) => match self.sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut error) => {
-                    let unsent = error.take_message().is_some();
+                    let unsent = error.take_message();
                     (error.into_error(), unsent)
                 }
             },

@@ -10,13 +10,13 @@ use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::connection::{Connection, broken};
 use crate::deadline::Deadline;
+use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::request::{json, request};
-use crate::{ApiVersion, Body, EngineEndpoint, EngineError, Ping, VersionInfo};
+use crate::{ApiVersion, ApiWindow, Body, EngineEndpoint, EngineError, Ping, VersionInfo};
 
 /// How long nothing may move while something is streamed: a build's step or an import says nothing
 /// until it is done.
@@ -24,12 +24,12 @@ const SILENCE: Duration = Duration::from_secs(900);
 
 /// An engine. Nothing is connected before the first call.
 ///
-/// One connection is kept from call to call; calls made at the same time have their own.
+/// Connections are kept from call to call; calls made at the same time have their own.
 pub struct Engine {
-    endpoint: EngineEndpoint,
-    limit: Duration,
-    kept: Mutex<Option<Connection>>,
-    agreed: OnceCell<ApiVersion>,
+    pub(crate) endpoint: EngineEndpoint,
+    pub(crate) limit: Duration,
+    pub(crate) pool: Arc<Pool>,
+    agreed: Mutex<Option<ApiVersion>>,
 }
 
 impl Engine {
@@ -38,9 +38,14 @@ impl Engine {
         Self {
             endpoint,
             limit,
-            kept: Mutex::new(None),
-            agreed: OnceCell::new(),
+            pool: Arc::default(),
+            agreed: Mutex::new(None),
         }
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &EngineEndpoint {
+        &self.endpoint
     }
 
     /// Asks for a sign of life.
@@ -63,6 +68,20 @@ impl Engine {
     pub async fn version(&self) -> Result<VersionInfo, EngineError> {
         let (_, body) = self.exchange(Method::GET, "/version", None).await?;
         serde_json::from_slice(&body).map_err(|error| self.not_json(&error))
+    }
+
+    /// Asks which versions of the API the engine speaks, and agrees anew on the one of the calls
+    /// that follow: an engine that starts again may be another version.
+    ///
+    /// # Errors
+    /// Any [`EngineError`].
+    pub async fn api_version(&self) -> Result<ApiWindow, EngineError> {
+        let version = self.version().await?;
+        let window = version.window().map_err(|error| {
+            EngineError::protocol(&self.endpoint, &format!("its version: {error}"))
+        })?;
+        self.agree(window.newest)?;
+        Ok(window)
     }
 
     /// Asks how the engine is set up.
@@ -134,16 +153,16 @@ impl Engine {
             let sent = connection.send(&self.endpoint, request).await;
             sent.map_err(|unanswered| unanswered.error)
         };
-        let mut response = self.while_moving(&path, &moved, sending).await?;
+        let mut response = self.while_moving(&path, &moved, SILENCE, sending).await?;
         if is_refusal(response.status()) {
-            let answer = self.while_moving(&path, &moved, self.whole(response));
+            let answer = self.while_moving(&path, &moved, SILENCE, self.whole(response));
             return Err(refusal(&path, answer.await?));
         }
         let mut progress = Progress::of(&self.endpoint, &path);
         loop {
             let frame = async { response.body_mut().frame().await.transpose() };
             let frame = async { frame.await.map_err(|error| self.cut_off(error)) };
-            let Some(frame) = self.while_moving(&path, &moved, frame).await? else {
+            let Some(frame) = self.while_moving(&path, &moved, SILENCE, frame).await? else {
                 break;
             };
             // A frame without data holds trailers.
@@ -152,7 +171,7 @@ impl Engine {
             }
         }
         progress.finish(&mut on_line)?;
-        *self.kept() = Some(connection);
+        self.pool.keep(connection);
         Ok(())
     }
 
@@ -160,16 +179,29 @@ impl Engine {
     ///
     /// An engine that has left our newest version behind says so itself, in words for a person.
     async fn versioned(&self, path: &str) -> Result<String, EngineError> {
-        let agreed = self.agreed.get_or_try_init(|| async {
-            let theirs = self.ping().await?.api_version;
-            let theirs = theirs.unwrap_or(ApiVersion::OLDEST);
-            theirs.agreed().ok_or_else(|| EngineError::TooOld {
-                endpoint: self.endpoint.to_string(),
-                theirs,
-                oldest: ApiVersion::OLDEST,
-            })
-        });
-        Ok(format!("/v{}{path}", agreed.await?))
+        let agreed = *self.agreed();
+        let agreed = match agreed {
+            Some(agreed) => agreed,
+            None => {
+                let theirs = self.ping().await?.api_version;
+                self.agree(theirs.unwrap_or(ApiVersion::OLDEST))?
+            }
+        };
+        Ok(format!("/v{agreed}{path}"))
+    }
+
+    fn agree(&self, theirs: ApiVersion) -> Result<ApiVersion, EngineError> {
+        let agreed = theirs.agreed();
+        *self.agreed() = agreed;
+        agreed.ok_or_else(|| EngineError::TooOld {
+            endpoint: self.endpoint.to_string(),
+            theirs,
+            oldest: ApiVersion::OLDEST,
+        })
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, Option<ApiVersion>> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One request and its whole answer, within the limit.
@@ -180,10 +212,10 @@ impl Engine {
         body: Option<&Value>,
     ) -> Result<(Parts, Bytes), EngineError> {
         let deadline = Deadline::after(self.limit, &self.endpoint);
-        let mut kept = self.kept().take().filter(Connection::is_open);
         loop {
+            let kept = self.pool.take();
             let was_kept = kept.is_some();
-            let mut connection = match kept.take() {
+            let mut connection = match kept {
                 Some(connection) => connection,
                 None => Connection::open(&self.endpoint, &deadline).await?,
             };
@@ -193,11 +225,11 @@ impl Engine {
                 Ok(response) => response,
                 // The engine may have closed an idle connection. What it may have seen is asked
                 // again only where asking twice does no harm.
-                Err(lost) if was_kept && (lost.unsent || method.is_safe()) => continue,
+                Err(lost) if was_kept && (lost.unsent.is_some() || method.is_safe()) => continue,
                 Err(lost) => return Err(lost.error),
             };
             let answer = deadline.bound(path, self.whole(response)).await?;
-            *self.kept() = Some(connection);
+            self.pool.keep(connection);
             return match is_refusal(answer.0.status) {
                 true => Err(refusal(path, answer)),
                 false => Ok(answer),
@@ -212,17 +244,18 @@ impl Engine {
     }
 
     /// Waits as long as the request's body moves on, and then for the time of silence.
-    async fn while_moving<T>(
+    pub(crate) async fn while_moving<T>(
         &self,
         path: &str,
         moved: &AtomicU64,
+        silence: Duration,
         work: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let mut work = pin!(work);
         loop {
             let before = moved.load(Ordering::Relaxed);
-            let silence = Deadline::after(SILENCE, &self.endpoint);
-            let waited = silence.bound(path, work.as_mut()).await;
+            let until = Deadline::after(silence, &self.endpoint);
+            let waited = until.bound(path, work.as_mut()).await;
             let moved_on = moved.load(Ordering::Relaxed) != before;
             match waited {
                 Err(EngineError::Deadline { .. }) if moved_on => {}
@@ -231,11 +264,7 @@ impl Engine {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cut_off(&self, error: hyper::Error) -> EngineError {
+    pub(crate) fn cut_off(&self, error: hyper::Error) -> EngineError {
         broken(&self.endpoint, io::Error::other(error))
     }
 

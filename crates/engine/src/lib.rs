@@ -5,19 +5,25 @@
 //! knows the engine's protocol and no machine, no file and no flag; certificates come in as a
 //! [`rustls::ClientConfig`]. Start reading at [`Engine`].
 
+mod answer;
 mod body;
 mod connection;
 mod deadline;
 mod endpoint;
 mod engine;
 mod error;
+mod pool;
 mod progress;
+mod raw;
 mod request;
 mod tls;
+mod upgrade;
 mod version;
 
+pub use answer::EngineBody;
 pub use body::{Body, full, reader};
 pub use endpoint::EngineEndpoint;
 pub use engine::Engine;
 pub use error::{EngineError, TlsReason};
-pub use version::{ApiVersion, InvalidApiVersion, Ping, VersionInfo};
+pub use upgrade::{Upgrade, Upgraded};
+pub use version::{ApiVersion, ApiWindow, InvalidApiVersion, Ping, VersionInfo};

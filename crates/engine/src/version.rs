@@ -4,7 +4,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// A version of the engine's API, as `1.41`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ApiVersion {
     major: u16,
     minor: u16,
@@ -50,6 +50,22 @@ impl fmt::Display for ApiVersion {
     }
 }
 
+/// The versions of the API that one side speaks, from the oldest to the newest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ApiWindow {
+    /// The oldest.
+    pub oldest: ApiVersion,
+    /// The newest.
+    pub newest: ApiVersion,
+}
+
+impl ApiWindow {
+    /// The version in here that is nearest to the one wanted.
+    pub fn clamp(&self, wanted: ApiVersion) -> ApiVersion {
+        wanted.min(self.newest).max(self.oldest)
+    }
+}
+
 /// The text is no version of the API.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0:?} is not an API version, such as 1.41")]
@@ -83,9 +99,60 @@ pub struct VersionInfo {
     pub arch: String,
 }
 
+impl VersionInfo {
+    /// The versions of the API that it tells. Engines before 1.13 have no oldest one to tell.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub fn window(&self) -> Result<ApiWindow, InvalidApiVersion> {
+        let newest = self.api_version.parse()?;
+        let oldest = match self.min_api_version.as_deref() {
+            None | Some("") => newest,
+            Some(oldest) => oldest.parse()?,
+        };
+        Ok(ApiWindow { oldest, newest })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keeps_a_wanted_version_within_the_window() {
+        let version = |text: &str| text.parse::<ApiVersion>().unwrap();
+        let window = ApiWindow {
+            oldest: version("1.24"),
+            newest: version("1.41"),
+        };
+        for (wanted, spoken) in [("1.12", "1.24"), ("1.40", "1.40"), ("1.53", "1.41")] {
+            assert_eq!(window.clamp(version(wanted)), version(spoken), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn reads_the_window_that_an_engine_tells() {
+        for (oldest, newest, window) in [
+            (Some("1.12"), "1.41", Ok(("1.12", "1.41"))),
+            (None, "1.24", Ok(("1.24", "1.24"))),
+            (Some(""), "1.24", Ok(("1.24", "1.24"))),
+            (Some("old"), "1.41", Err("old")),
+            (None, "", Err("")),
+        ] {
+            let told = VersionInfo {
+                version: "20.10.24".to_owned(),
+                api_version: newest.to_owned(),
+                min_api_version: oldest.map(str::to_owned),
+                os: String::new(),
+                arch: String::new(),
+            };
+            let read = told.window();
+            let read = read.map(|read| (read.oldest.to_string(), read.newest.to_string()));
+            let expected = window.map(|(oldest, newest)| (oldest.to_owned(), newest.to_owned()));
+            let expected = expected.map_err(|bad: &str| InvalidApiVersion(bad.to_owned()));
+            assert_eq!(read, expected);
+        }
+    }
 
     #[test]
     fn agrees_on_the_newest_that_both_have() {
