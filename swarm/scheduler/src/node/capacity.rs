@@ -38,7 +38,6 @@ impl Overcommit {
     /// Reads the ratio: 0.05 gives away five percent more. Parts of a percent are cut off.
     pub fn from_ratio(ratio: f64) -> Result<Self, OvercommitError> {
         if ratio > -1.0 && ratio.is_finite() {
-            #[allow(clippy::cast_possible_truncation)]
             let percent = (ratio * 100.0) as i64;
             Ok(Self { percent })
         } else {
