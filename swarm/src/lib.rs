@@ -5,5 +5,6 @@
 //! engine.
 
 pub mod advertise;
+pub mod api;
 pub mod listen;
 pub mod tls;
