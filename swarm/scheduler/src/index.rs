@@ -4,46 +4,75 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The entries whose key begins with the prefix.
-pub(crate) fn with_prefix<'a, V>(
-    map: &'a BTreeMap<Arc<str>, V>,
-    prefix: &str,
-) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
-    map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-        .take_while(move |(key, _)| key.starts_with(prefix))
+/// A sorted set of texts that an expression is looked up in.
+pub(crate) trait Texts {
+    fn has(&self, text: &str) -> bool;
+
+    fn with_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a Arc<str>>;
 }
 
-/// Texts, and the ids of the containers that bear each.
+impl<V> Texts for BTreeMap<Arc<str>, V> {
+    fn has(&self, text: &str) -> bool {
+        self.contains_key(text)
+    }
+
+    fn with_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .map(|(key, _)| key)
+            .take_while(move |key| key.starts_with(prefix))
+    }
+}
+
+/// Texts, and the ids of the containers that bear each: a sorted list, as most texts have just
+/// one bearer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bearers(BTreeMap<Arc<str>, Vec<Arc<str>>>);
+pub(crate) struct Bearers(Vec<(Arc<str>, Arc<str>)>);
 
 impl Bearers {
     pub(crate) fn add(&mut self, text: &Arc<str>, id: &Arc<str>) {
-        self.0
-            .entry(Arc::clone(text))
-            .or_default()
-            .push(Arc::clone(id));
+        let at = self.first(text);
+        self.0.insert(at, (Arc::clone(text), Arc::clone(id)));
     }
 
     pub(crate) fn remove(&mut self, text: &str, id: &str) {
-        if let Some(ids) = self.0.get_mut(text) {
-            ids.retain(|bearer| **bearer != *id);
-            if ids.is_empty() {
-                self.0.remove(text);
-            }
+        let first = self.first(text);
+        let bearer = self.of(text).position(|bearer| **bearer == *id);
+        if let Some(bearer) = bearer {
+            self.0.remove(first + bearer);
         }
     }
 
-    pub(crate) fn of(&self, text: &str) -> &[Arc<str>] {
-        self.0.get(text).map_or(&[], Vec::as_slice)
+    /// The ids of those that bear the text.
+    pub(crate) fn of(&self, text: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.0[self.first(text)..]
+            .iter()
+            .take_while(move |(borne, _)| **borne == *text)
+            .map(|(_, id)| id)
     }
 
-    pub(crate) fn with_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a Arc<str>> {
-        with_prefix(&self.0, prefix).flat_map(|(_, ids)| ids)
+    /// The ids of those that bear a text which begins like this.
+    pub(crate) fn of_prefix(&self, prefix: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.0[self.first(prefix)..]
+            .iter()
+            .take_while(move |(borne, _)| borne.starts_with(prefix))
+            .map(|(_, id)| id)
     }
 
-    pub(crate) fn map(&self) -> &BTreeMap<Arc<str>, Vec<Arc<str>>> {
-        &self.0
+    fn first(&self, text: &str) -> usize {
+        self.0.partition_point(|(borne, _)| **borne < *text)
+    }
+}
+
+impl Texts for Bearers {
+    fn has(&self, text: &str) -> bool {
+        self.of(text).next().is_some()
+    }
+
+    fn with_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.0[self.first(prefix)..]
+            .iter()
+            .map(|(text, _)| text)
+            .take_while(move |text| text.starts_with(prefix))
     }
 }
 

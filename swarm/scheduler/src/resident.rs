@@ -119,14 +119,18 @@ impl Resident {
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels
-            .iter()
-            .find_map(|(label, value)| (**label == *key).then_some(&**value))
+        self.shared_label(key).map(|value| &**value)
     }
 
     /// The id that the container keeps when it moves to another node.
     pub fn swarm_id(&self) -> Option<&str> {
         self.label(SWARM_ID_LABEL)
+    }
+
+    pub(crate) fn shared_label(&self, key: &str) -> Option<&Arc<str>> {
+        self.labels
+            .iter()
+            .find_map(|(label, value)| (**label == *key).then_some(value))
     }
 }
 

@@ -9,11 +9,8 @@ use crate::{Expression, Node, Request};
 
 pub(super) fn matches(node: &Node, expression: &Expression) -> bool {
     expression.holds(match expression.key() {
-        "container" => {
-            expression.found_in(node.by_ids(), |_, _| true)
-                || expression.found_in(node.names().map(), |_, _| true)
-        }
-        "image" => expression.found_in(node.images().references(), |_, ()| true),
+        "container" => expression.found_in(node.by_ids()) || expression.found_in(node.names()),
+        "image" => expression.found_in(node.images().references()),
         key => has_label(node, key, expression),
     })
 }
@@ -25,6 +22,6 @@ pub(super) fn conditions(request: &Request) -> Vec<String> {
 fn has_label(node: &Node, key: &str, expression: &Expression) -> bool {
     let labels = node.labels().of(key);
     let bearers = labels.map_or(0, |labels| labels.bearers);
-    labels.is_some_and(|labels| expression.found_in(&labels.values, |_, _| true))
+    labels.is_some_and(|labels| expression.found_in(&labels.values))
         || bearers < node.residents().len() && expression.describes("")
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Image {
     /// The id, `sha256:…`.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its names with tags.
-    pub tags: Vec<String>,
+    pub tags: Vec<Arc<str>>,
     /// Its names with digests.
-    pub digests: Vec<String>,
+    pub digests: Vec<Arc<str>>,
 }
 
 /// What the images of a node are called: ids, names with and without tags, digests.
@@ -26,14 +26,14 @@ impl FromIterator<Image> for ImageIndex {
     fn from_iter<I: IntoIterator<Item = Image>>(images: I) -> Self {
         let mut index = BTreeMap::new();
         for image in images {
-            for tag in &image.tags {
-                index.insert(repository(tag).into(), ());
-                index.insert(tag.as_str().into(), ());
+            for tag in image.tags {
+                if !index.contains_key(repository(&tag)) {
+                    index.insert(repository(&tag).into(), ());
+                }
+                index.insert(tag, ());
             }
-            for digest in &image.digests {
-                index.insert(digest.as_str().into(), ());
-            }
-            index.insert(image.id.into(), ());
+            index.extend(image.digests.into_iter().map(|digest| (digest, ())));
+            index.insert(image.id, ());
         }
         Self(index)
     }

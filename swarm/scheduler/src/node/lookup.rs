@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::Node;
 use crate::Resident;
-use crate::index::{Bearers, with_prefix};
+use crate::index::{Bearers, Texts};
 
 /// The length at which clients cut ids.
 const SHORT_ID: usize = 12;
@@ -20,8 +20,8 @@ impl Node {
             .or_else(|| self.by_swarm_id(id_or_name))
             .or_else(|| only(self.by_name(id_or_name)))
             .or_else(|| {
-                let ids = with_prefix(&self.residents, id_or_name).map(|(id, _)| id);
-                only(ids.chain(self.swarm_ids.with_prefix(id_or_name)))
+                let ids = self.residents.with_prefix(id_or_name);
+                only(ids.chain(self.swarm_ids.of_prefix(id_or_name)))
             })?;
         self.resident(id)
     }
@@ -29,16 +29,14 @@ impl Node {
     fn by_id(&self, id: &str) -> Option<&Arc<str>> {
         match self.residents.get_key_value(id) {
             Some((id, _)) => Some(id),
-            None if id.len() == SHORT_ID => {
-                with_prefix(&self.residents, id).map(|(id, _)| id).next()
-            }
+            None if id.len() == SHORT_ID => self.residents.with_prefix(id).next(),
             None => None,
         }
     }
 
     fn by_swarm_id(&self, id: &str) -> Option<&Arc<str>> {
-        match self.swarm_ids.of(id).first() {
-            None if id.len() == SHORT_ID => self.swarm_ids.with_prefix(id).next(),
+        match self.swarm_ids.of(id).next() {
+            None if id.len() == SHORT_ID => self.swarm_ids.of_prefix(id).next(),
             found => found,
         }
     }
@@ -51,7 +49,7 @@ impl Node {
             .filter_map(move |node| name.strip_prefix(node)?.strip_prefix('/'));
         std::iter::once(plain)
             .chain(on_this_node)
-            .flat_map(|name| self.names.of(name).iter().chain(self.aliases.of(name)))
+            .flat_map(|name| self.names.of(name).chain(self.aliases.of(name)))
     }
 
     /// The names of containers, links' names left out, with the ids of those that bear them.
@@ -60,7 +58,7 @@ impl Node {
     }
 
     /// The containers by their full ids.
-    pub(crate) fn by_ids(&self) -> &BTreeMap<Arc<str>, Resident> {
+    pub(crate) fn by_ids(&self) -> &BTreeMap<Arc<str>, Box<Resident>> {
         &self.residents
     }
 }

@@ -31,7 +31,7 @@ pub struct Node {
     health: u8,
     slots: Option<i64>,
     ports: PortTable,
-    residents: BTreeMap<Arc<str>, Resident>,
+    residents: BTreeMap<Arc<str>, Box<Resident>>,
     names: Bearers,
     aliases: Bearers,
     swarm_ids: Bearers,
@@ -123,6 +123,7 @@ impl Node {
         }
         self.remove(&Arc::clone(&resident.id));
 
+        resident.labels.shrink_to_fit();
         for (key, value) in &mut resident.labels {
             self.labels.add(key, value);
         }
@@ -133,15 +134,15 @@ impl Node {
         for alias in &resident.aliases {
             self.aliases.add(alias, &id);
         }
-        if let Some(swarm_id) = resident.swarm_id() {
-            self.swarm_ids.add(&swarm_id.into(), &id);
+        if let Some(swarm_id) = resident.shared_label(crate::SWARM_ID_LABEL) {
+            self.swarm_ids.add(swarm_id, &id);
         }
         self.ports.add(&resident);
         self.used = self.used.plus(self.weight_of(&resident));
         if let Some(count) = self.counts.of(resident.state) {
             *count += 1;
         }
-        self.residents.insert(id, resident);
+        self.residents.insert(id, Box::new(resident));
     }
 
     /// Adds the container that the request asks for, until the engine has it.
@@ -182,7 +183,7 @@ impl Node {
         if let Some(count) = self.counts.of(resident.state) {
             *count -= 1;
         }
-        Some(resident)
+        Some(*resident)
     }
 
     /// Notes what a container does now, if it is here.
@@ -206,12 +207,12 @@ impl Node {
 
     /// All containers, pending ones too, in the order of their ids.
     pub fn residents(&self) -> impl ExactSizeIterator<Item = &Resident> {
-        self.residents.values()
+        self.residents.values().map(Box::as_ref)
     }
 
     /// The container with the full id.
     pub fn resident(&self, id: &str) -> Option<&Resident> {
-        self.residents.get(id)
+        self.residents.get(id).map(Box::as_ref)
     }
 
     /// How many containers do what.
@@ -256,15 +257,15 @@ impl Node {
 
     /// What the container holds of the node, by the shares it has.
     pub(crate) fn weight_of(&self, resident: &Resident) -> Resources {
-        let cpus = u128::from(resident.cpu_shares) * u128::from(self.spec.resources.cpus);
+        let cpus = resident.cpu_shares.saturating_mul(self.spec.resources.cpus) / WHOLE;
         Resources {
-            cpus: u64::try_from(cpus / u128::from(WHOLE)).unwrap_or(u64::MAX),
-            memory: resident.memory,
+            cpus: cpus.min(MOST),
+            memory: resident.memory.min(MOST),
         }
     }
 
     fn has_created(&self, swarm_id: &str) -> bool {
-        self.swarm_ids.of(swarm_id).iter().any(|id| {
+        self.swarm_ids.of(swarm_id).any(|id| {
             self.resident(id)
                 .is_some_and(|resident| !resident.state.is_pending())
         })
@@ -275,6 +276,9 @@ impl Node {
         pending.state.is_pending().then(|| Arc::clone(&pending.id))
     }
 }
+
+/// More than this no container counts for, so that sums never run over: a PiB, as memory.
+const MOST: u64 = 1 << 50;
 
 /// The engine's shares that stand for all of its processors.
 const WHOLE: u64 = 1024;

@@ -4,9 +4,12 @@ use crate::{Port, PublishedPort, Resident};
 
 /// The ports of a node's host, and which container holds each.
 ///
-/// Sorted lists: a node has few ports, and they are looked through for every choice.
+/// Sorted lists: a node has few ports. Most choices do not even look at them, as one number
+/// tells that a port is free.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PortTable {
+    /// A bit for each number that is published, shared by those that are 128 apart.
+    seen: u128,
     published: Vec<(PublishedPort, Arc<str>)>,
     on_host: Vec<(Port, Arc<str>)>,
 }
@@ -23,6 +26,7 @@ pub(crate) enum Held {
 impl PortTable {
     pub(crate) fn add(&mut self, resident: &Resident) {
         for port in &resident.published {
+            self.seen |= bit(port.port);
             let entry = (*port, Arc::clone(&resident.id));
             let at = self.published.partition_point(|held| *held < entry);
             self.published.insert(at, entry);
@@ -37,13 +41,17 @@ impl PortTable {
     pub(crate) fn remove(&mut self, id: &str) {
         self.published.retain(|(_, holder)| **holder != *id);
         self.on_host.retain(|(_, holder)| **holder != *id);
+        self.seen = self
+            .published
+            .iter()
+            .fold(0, |seen, (held, _)| seen | bit(held.port));
     }
 
     /// The ids of the containers that hold the port.
     pub(crate) fn holders(&self, wanted: Held) -> impl Iterator<Item = &Arc<str>> {
         let published = match wanted {
-            Held::Published(wanted) => Some(wanted),
-            Held::OnHost(_) => None,
+            Held::Published(wanted) if self.seen & bit(wanted.port) != 0 => Some(wanted),
+            Held::Published(_) | Held::OnHost(_) => None,
         };
         let on_host = match wanted {
             Held::OnHost(wanted) => Some(wanted),
@@ -68,4 +76,8 @@ impl PortTable {
         });
         published.chain(on_host)
     }
+}
+
+fn bit(port: Port) -> u128 {
+    1 << (port.number % 128)
 }

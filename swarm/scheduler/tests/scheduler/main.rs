@@ -46,8 +46,8 @@ fn empty(model: &model::Node) -> Node {
     let mut node = Node::new(spec, Overcommit::from_ratio(0.0).expect("valid"));
     node.set_health(model.health);
     node.set_images(model.images.iter().map(|image| Image {
-        id: image.id.clone(),
-        tags: image.tags.clone(),
+        id: image.id.as_str().into(),
+        tags: image.tags.iter().map(|tag| tag.as_str().into()).collect(),
         digests: Vec::new(),
     }));
     node
