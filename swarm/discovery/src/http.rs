@@ -1,0 +1,239 @@
+//! Asking a store over HTTP: one of its servers at a time, each call with its limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rmachine_pki::crypto_provider;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::DiscoveryError;
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// The servers of a store.
+#[derive(Clone)]
+pub(crate) struct Servers {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// `http://host:port`, or more, without a slash at the end.
+    urls: Arc<[String]>,
+    /// The one that answered last.
+    current: Arc<AtomicUsize>,
+    limit: Duration,
+}
+
+/// What is asked.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    /// The path and the query, with a slash before.
+    pub(crate) path: String,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: Bytes,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) server: String,
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Ask {
+    /// An ask without a body.
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            content_type: None,
+            body: Bytes::new(),
+        }
+    }
+
+    /// With this body.
+    pub(crate) fn with(self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            content_type: Some(content_type),
+            body: body.into(),
+            ..self
+        }
+    }
+}
+
+impl Answer {
+    /// The answer of a success, the store's words as an error of anything else.
+    pub(crate) fn success(self) -> Result<Self, DiscoveryError> {
+        match self.status {
+            200..=299 => Ok(self),
+            status => Err(DiscoveryError::Refused {
+                message: String::from_utf8_lossy(&self.body).trim().to_owned(),
+                server: self.server,
+                status,
+            }),
+        }
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<serde_json::Value, DiscoveryError> {
+        serde_json::from_slice(&self.body).map_err(|error| DiscoveryError::Malformed {
+            server: self.server.clone(),
+            detail: error.to_string(),
+        })
+    }
+}
+
+impl Servers {
+    /// Servers by their URLs, which are `http://` or `https://`. With a configuration, those are
+    /// spoken to as it says; without, any authority that browsers trust will do.
+    pub(crate) fn new(
+        urls: Vec<String>,
+        tls: Option<Arc<ClientConfig>>,
+        limit: Duration,
+    ) -> Result<Self, DiscoveryError> {
+        let config = match tls {
+            Some(config) => ClientConfig::clone(&config),
+            None => public()?,
+        };
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Ok(Self {
+            client,
+            urls: urls.into(),
+            current: Arc::default(),
+            limit,
+        })
+    }
+
+    /// Asks, and hears the whole answer within the limit.
+    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, DiscoveryError> {
+        self.ask_within(ask, self.limit).await
+    }
+
+    /// As [`Servers::ask`] with a limit of its own.
+    pub(crate) async fn ask_within(
+        &self,
+        ask: &Ask,
+        limit: Duration,
+    ) -> Result<Answer, DiscoveryError> {
+        let asking = async {
+            let (server, response) = self.first_answer(ask).await?;
+            let (head, body) = response.into_parts();
+            let body = body
+                .collect()
+                .await
+                .map_err(|source| unreachable(&server, source))?;
+            Ok(Answer {
+                server,
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body: body.to_bytes(),
+            })
+        };
+        self.within(ask, limit, asking).await
+    }
+
+    /// Asks for an answer without an end; the limit holds until it begins.
+    pub(crate) async fn open(
+        &self,
+        ask: &Ask,
+    ) -> Result<(String, Response<Incoming>), DiscoveryError> {
+        self.within(ask, self.limit, self.first_answer(ask)).await
+    }
+
+    async fn within<T>(
+        &self,
+        ask: &Ask,
+        limit: Duration,
+        asking: impl Future<Output = Result<T, DiscoveryError>>,
+    ) -> Result<T, DiscoveryError> {
+        match tokio::time::timeout(limit, asking).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                // Whoever is silent is not asked first the next time.
+                let silent = self.current.fetch_add(1, Ordering::Relaxed);
+                Err(DiscoveryError::Deadline {
+                    server: self.urls[silent % self.urls.len()].clone(),
+                    waiting_for: ask.path.split('?').next().unwrap_or_default().to_owned(),
+                    limit,
+                })
+            }
+        }
+    }
+
+    /// The answer of the first server that gives any, beginning with the one that did last.
+    async fn first_answer(
+        &self,
+        ask: &Ask,
+    ) -> Result<(String, Response<Incoming>), DiscoveryError> {
+        let first = self.current.load(Ordering::Relaxed);
+        let mut last = None;
+        for turn in 0..self.urls.len() {
+            let place = (first + turn) % self.urls.len();
+            let server = &self.urls[place];
+            match self.client.request(self.request(server, ask)?).await {
+                // A server whose cluster has no leader is there and no help.
+                Ok(response)
+                    if response.status().is_server_error() && turn + 1 < self.urls.len() => {}
+                Ok(response) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return Ok((server.clone(), response));
+                }
+                Err(error) => last = Some(unreachable(server, error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| DiscoveryError::Option("there is no server to ask".to_owned())))
+    }
+
+    fn request(&self, server: &str, ask: &Ask) -> Result<Request<Full<Bytes>>, DiscoveryError> {
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(format!("{server}{}", ask.path));
+        if let Some(content_type) = ask.content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        request
+            .body(Full::new(ask.body.clone()))
+            .map_err(|error| DiscoveryError::Malformed {
+                server: server.to_owned(),
+                detail: error.to_string(),
+            })
+    }
+}
+
+fn unreachable(
+    server: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> DiscoveryError {
+    DiscoveryError::Unreachable {
+        server: server.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+fn public() -> Result<ClientConfig, DiscoveryError> {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let config = ClientConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| DiscoveryError::Certificates(rmachine_pki::PkiError::Tls(error)))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

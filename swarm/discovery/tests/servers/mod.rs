@@ -1,0 +1,121 @@
+//! Real stores on loopback ports, in directories of their own.
+#![allow(dead_code, reason = "each test program has its own servers")]
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to come up, or to end.
+const START: Duration = Duration::from_secs(60);
+
+/// A server that can be stopped and started. Ends with the value.
+pub struct Server {
+    program: PathBuf,
+    arguments: Vec<String>,
+    data: PathBuf,
+    port: u16,
+    child: Option<Child>,
+    dir: TempDir,
+}
+
+impl Server {
+    /// An etcd; `None`, with the reason printed, where there is none.
+    pub fn etcd(v2: bool) -> Option<Self> {
+        let program = program("etcd")?;
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let (port, peers) = (free_port(), free_port());
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{peers}");
+        let arguments = vec![
+            format!("--data-dir={}", data.display()),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+            format!("--enable-v2={v2}"),
+        ];
+        let mut server = Self {
+            program,
+            arguments,
+            data,
+            port,
+            child: None,
+            dir,
+        };
+        server.start();
+        Some(server)
+    }
+
+    /// Starts it, with the data from before if there are any, and waits until it listens.
+    pub fn start(&mut self) {
+        let log = File::create(self.dir.path().join("log")).unwrap();
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let until = Instant::now() + START;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+            assert!(Instant::now() < until, "it does not listen: {}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Takes all that it has kept away; it must be stopped.
+    pub fn wipe(&self) {
+        std::fs::remove_dir_all(&self.data).unwrap();
+    }
+
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A loopback address that nobody listens on.
+pub fn nobody() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).map(|dir| dir.join(name));
+    let found = places.into_iter().find(|place| place.is_file());
+    if found.is_none() {
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        let line = format!("\n{test}: skipped: there is no program {name}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+    found
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
