@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -29,6 +29,7 @@ pub(crate) struct Servers {
     urls: Arc<[String]>,
     /// The one that answered last.
     current: Arc<AtomicUsize>,
+    header: Option<(HeaderName, HeaderValue)>,
     limit: Duration,
 }
 
@@ -118,8 +119,22 @@ impl Servers {
             client,
             urls: urls.into(),
             current: Arc::default(),
+            header: None,
             limit,
         })
+    }
+
+    /// Sends this with every ask; its value is kept out of logs.
+    pub(crate) fn with_secret_header(
+        mut self,
+        name: HeaderName,
+        value: &str,
+    ) -> Result<Self, DiscoveryError> {
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| DiscoveryError::Option(format!("the {name} has odd characters in it")))?;
+        value.set_sensitive(true);
+        self.header = Some((name, value));
+        Ok(self)
     }
 
     /// Asks, and hears the whole answer within the limit.
@@ -208,6 +223,9 @@ impl Servers {
             .uri(format!("{server}{}", ask.path));
         if let Some(content_type) = ask.content_type {
             request = request.header(CONTENT_TYPE, content_type);
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
         }
         request
             .body(Full::new(ask.body.clone()))

@@ -105,7 +105,10 @@ impl FromStr for DiscoveryUrl {
         }
         match (scheme, kind) {
             (_, Some(kind)) => store(kind, rest).map(Self::Store),
-            (NODES, _) => Ok(Self::Nodes(pattern::expand_all(rest)?)),
+            (NODES, _) => match pattern::expand_all(rest)? {
+                nodes if nodes.is_empty() => Err(InvalidUrl::Empty(text.to_owned())),
+                nodes => Ok(Self::Nodes(nodes)),
+            },
             (FILE, _) => Ok(Self::File(rest.into())),
             (TOKEN, _) => Ok(match rest.rsplit_once('/') {
                 Some((service, token)) => Self::Token {
@@ -218,7 +221,7 @@ mod tests {
             "discovery service not supported: redis://"
         );
         assert!(error("0123456789abcdef").contains("missing token:// ?"));
-        for text in ["", "nodes://", "file://", "token://", "etcd://"] {
+        for text in ["", "\t", ",", "nodes://", "file://", "token://", "etcd://"] {
             assert!(
                 error(text).contains("names nothing"),
                 "{text}: {}",

@@ -2,8 +2,10 @@
 //! ours can share a store.
 
 mod campaign;
+mod consul;
 mod etcd;
 mod membership;
+mod watching;
 
 use crate::{Discovery, DiscoveryError, Election, StoreKind, StoreOptions, StoreUrl};
 
@@ -40,7 +42,8 @@ pub(crate) fn discovery(
     let keys = Keys::of(url, options);
     match url.kind {
         StoreKind::Etcd => Ok(Box::new(etcd::Etcd::new(url, keys, options)?)),
-        StoreKind::Consul | StoreKind::ZooKeeper => Err(DiscoveryError::Unsupported),
+        StoreKind::Consul => Ok(Box::new(consul::Consul::new(url, keys, options)?)),
+        StoreKind::ZooKeeper => Err(DiscoveryError::Unsupported),
     }
 }
 
@@ -52,6 +55,7 @@ pub(crate) fn election(
     let keys = Keys::of(url, options);
     match url.kind {
         StoreKind::Etcd => Ok(Box::new(etcd::Etcd::new(url, keys, options)?)),
-        StoreKind::Consul | StoreKind::ZooKeeper => Err(DiscoveryError::NoElection),
+        StoreKind::Consul => Ok(Box::new(consul::Consul::new(url, keys, options)?)),
+        StoreKind::ZooKeeper => Err(DiscoveryError::NoElection),
     }
 }

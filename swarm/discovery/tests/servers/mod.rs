@@ -54,6 +54,36 @@ impl Server {
         Some(server)
     }
 
+    /// A consul that takes sessions of a second; `None`, with the reason printed, where there is
+    /// none.
+    pub fn consul() -> Option<Self> {
+        let program = program("consul")?;
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let port = free_port();
+        let [server, lan, wan] = std::array::from_fn(|_| free_port());
+        let config = dir.path().join("config.json");
+        let settings = format!(
+            r#"{{"server": true, "bootstrap_expect": 1, "bind_addr": "127.0.0.1",
+                "client_addr": "127.0.0.1", "session_ttl_min": "1s", "data_dir": {:?},
+                "performance": {{"raft_multiplier": 1}},
+                "ports": {{"http": {port}, "server": {server}, "serf_lan": {lan},
+                           "serf_wan": {wan}, "dns": -1, "grpc": -1}}}}"#,
+            data.display().to_string()
+        );
+        std::fs::write(&config, settings).unwrap();
+        let mut server = Self {
+            program,
+            arguments: vec!["agent".into(), format!("-config-file={}", config.display())],
+            data,
+            port,
+            child: None,
+            dir,
+        };
+        server.start();
+        Some(server)
+    }
+
     /// Starts it, with the data from before if there are any, and waits until it listens.
     pub fn start(&mut self) {
         let log = File::create(self.dir.path().join("log")).unwrap();

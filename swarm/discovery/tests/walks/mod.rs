@@ -181,12 +181,7 @@ impl Walk {
         let mut first = one.campaign("10.0.0.1:3376".to_owned(), LEAD);
         primary(&mut first).await;
         self.server.stop();
-        loop {
-            match next_standing(&mut first).await {
-                Standing::Primary { .. } => {}
-                Standing::Unknown(_) | Standing::Replica { .. } => break,
-            }
-        }
+        while matches!(next_standing(&mut first).await, Standing::Primary { .. }) {}
         self.server.start();
         primary(&mut first).await;
     }

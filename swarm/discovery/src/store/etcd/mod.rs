@@ -9,21 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::BoxStream;
 use http::Method;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::Keys;
 use super::campaign::{self, Attempt, Lock};
-use super::membership::Membership;
+use super::watching::{self, Change, Members};
 use crate::http::{Ask, Servers};
 use crate::{
     Discovery, DiscoveryError, Election, Entry, Standing, StoreOptions, StoreUrl, Update, poll,
 };
-
-/// How long to wait before a store that failed is asked again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The store, by its servers.
 #[derive(Clone)]
@@ -43,14 +39,8 @@ enum Version {
     V3,
 }
 
-/// One change of the members.
-enum Change {
-    Added(Entry),
-    Removed(Entry),
-}
-
 /// A place in the store's history, and how it is gone on from.
-enum Place {
+pub(super) enum Place {
     V2 { index: u64 },
     V3(v3::Watch),
 }
@@ -98,28 +88,6 @@ impl Etcd {
         *self.spoken.lock().await = None;
     }
 
-    async fn members(&self) -> Result<(BTreeSet<Entry>, Place), DiscoveryError> {
-        match self.version().await? {
-            Version::V2 => {
-                let (members, index) = v2::list(&self.servers, &self.keys.nodes).await?;
-                Ok((members, Place::V2 { index }))
-            }
-            Version::V3 => {
-                let (members, revision) = v3::list(&self.servers, &self.keys.nodes).await?;
-                let watch = v3::Watch::open(&self.servers, &self.keys.nodes, revision + 1).await?;
-                Ok((members, Place::V3(watch)))
-            }
-        }
-    }
-
-    /// The next changes; `None` when the store's history does not go back that far.
-    async fn next(&self, place: &mut Place) -> Result<Option<Vec<Change>>, DiscoveryError> {
-        match place {
-            Place::V2 { index } => v2::next(&self.servers, &self.keys.nodes, index).await,
-            Place::V3(watch) => watch.next().await,
-        }
-    }
-
     async fn put(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
         let went = match self.version().await? {
             Version::V2 => v2::put(&self.servers, &self.keys.nodes, entry, ttl).await,
@@ -142,17 +110,7 @@ impl Discovery for Etcd {
     }
 
     fn watch(&self) -> BoxStream<'static, Update> {
-        let watching = Watching {
-            store: self.clone(),
-            place: None,
-            membership: Membership::new(2 * self.heartbeat),
-            outage: false,
-        };
-        stream::unfold(watching, |mut watching| async move {
-            let update = watching.next().await;
-            Some((update, watching))
-        })
-        .boxed()
+        watching::watch(self.clone(), 2 * self.heartbeat)
     }
 
     fn register(
@@ -176,79 +134,33 @@ impl Discovery for Etcd {
     }
 }
 
-/// A watch of the members that outlives the store.
-struct Watching {
-    store: Etcd,
-    place: Option<Place>,
-    membership: Membership,
-    outage: bool,
-}
+#[async_trait]
+impl Members for Etcd {
+    type Place = Place;
 
-impl Watching {
-    async fn next(&mut self) -> Update {
-        loop {
-            if let Some(members) = self.step().await {
-                return members;
+    async fn now(&self) -> Result<(BTreeSet<Entry>, Place), DiscoveryError> {
+        match self.version().await? {
+            Version::V2 => {
+                let (members, index) = v2::list(&self.servers, &self.keys.nodes).await?;
+                Ok((members, Place::V2 { index }))
+            }
+            Version::V3 => {
+                let (members, revision) = v3::list(&self.servers, &self.keys.nodes).await?;
+                let watch = v3::Watch::open(&self.servers, &self.keys.nodes, revision + 1).await?;
+                Ok((members, Place::V3(watch)))
             }
         }
     }
 
-    async fn step(&mut self) -> Option<Update> {
-        let went = match &mut self.place {
-            None => match self.store.members().await {
-                Ok((members, place)) => {
-                    if std::mem::take(&mut self.outage) {
-                        self.membership.back(Instant::now());
-                    }
-                    self.membership.replace(members);
-                    self.place = Some(place);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            Some(place) => {
-                let quiet = self.membership.quiet_for(Instant::now());
-                let next = self.store.next(place);
-                let next = match quiet {
-                    None => next.await,
-                    Some(quiet) => match tokio::time::timeout(quiet, next).await {
-                        Ok(next) => next,
-                        // What was cut off is asked for anew.
-                        Err(_) => Ok(None),
-                    },
-                };
-                match next {
-                    Ok(Some(changes)) => {
-                        for change in changes {
-                            match change {
-                                Change::Added(entry) => self.membership.add(entry),
-                                Change::Removed(entry) => self.membership.remove(&entry),
-                            }
-                        }
-                        Ok(())
-                    }
-                    Ok(None) => {
-                        self.place = None;
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        match went {
-            Ok(()) if self.place.is_some() => {
-                self.membership.news(Instant::now()).map(Update::Members)
-            }
-            Ok(()) => None,
-            Err(error) => {
-                self.place = None;
-                self.store.forget_version().await;
-                tokio::time::sleep(RETRY).await;
-                // An outage is told once, however often it is met.
-                let told = std::mem::replace(&mut self.outage, true);
-                (!told).then_some(Update::Trouble(error))
-            }
+    async fn next(&self, place: &mut Place) -> Result<Option<Vec<Change>>, DiscoveryError> {
+        match place {
+            Place::V2 { index } => v2::next(&self.servers, &self.keys.nodes, index).await,
+            Place::V3(watch) => watch.next().await,
         }
+    }
+
+    async fn failed(&self) {
+        self.forget_version().await;
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn list(
 }
 
 /// A stream of the changes of the members.
-pub(super) struct Watch {
+pub(in crate::store) struct Watch {
     server: String,
     body: Incoming,
     unread: BytesMut,
