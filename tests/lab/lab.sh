@@ -41,7 +41,7 @@ up() {
     exec 9>"$LAB/lock"
     flock -w 1800 9 || cannot "another lab.sh has held $LAB/lock for half an hour"
     apt_install docker.io debootstrap openssh-client openssh-server iptables iproute2 openssl \
-        faketime fish zsh tcsh 9>&- || cannot "$build_env_error"
+        faketime fish zsh tcsh etcd-server 9>&- || cannot "$build_env_error"
     started=
     start_engine
 
@@ -53,7 +53,25 @@ up() {
     engine_image trixie "$bare_trixie" docker.io docker-cli >/dev/null
     # sid's own systemd knows cgroups of version 2 only.
     engine_image sid "$bare_trixie" -t sid docker.io docker-cli >/dev/null
+    consul 9>&-
     printf 'RMACHINE_LAB_ENGINE=%s\nRMACHINE_LAB_STARTED=%s\n' "$ENGINE" "$started"
+    printf 'RMACHINE_LAB_PROGRAMS=%s\n' "$LAB/programs/usr/bin"
+}
+
+# consul: the last Debian that has it is bullseye. Its package is unpacked and not installed, so that
+# this machine's own packages do not change. Without it, the tests that need it are skipped.
+consul() {
+    [ ! -x "$LAB/programs/usr/bin/consul" ] || return 0
+    say "fetching consul"
+    source=$(mirror)
+    mkdir -p "$LAB/apt/lists/partial" "$LAB/apt/archives/partial" "$LAB/programs"
+    echo "deb ${source:-https://deb.debian.org/debian} bullseye main" >"$LAB/apt/sources.list"
+    set -- -q -o Dir::Etc::SourceList="$LAB/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$LAB/apt/lists" -o Dir::Cache="$LAB/apt" -o APT::Sandbox::User=root
+    (
+        cd "$LAB/apt" && timeout 300 apt-get "$@" update && timeout 300 apt-get "$@" download consul &&
+            dpkg -x consul_*.deb "$LAB/programs"
+    ) >"$LAB/consul.log" 2>&1 || say "there is no consul; $LAB/consul.log says why"
 }
 
 down() {
