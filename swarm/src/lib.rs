@@ -6,5 +6,6 @@
 
 pub mod advertise;
 pub mod api;
+pub mod cluster;
 pub mod listen;
 pub mod tls;

@@ -77,6 +77,14 @@ impl Engine {
     /// Any [`EngineError`].
     pub async fn api_version(&self) -> Result<ApiWindow, EngineError> {
         let version = self.version().await?;
+        self.api_version_of(&version)
+    }
+
+    /// Agrees on a version of the API with what the engine has [told](Self::version).
+    ///
+    /// # Errors
+    /// [`EngineError::TooOld`], or [`EngineError::Protocol`] when it told no versions.
+    pub fn api_version_of(&self, version: &VersionInfo) -> Result<ApiWindow, EngineError> {
         let window = version.window().map_err(|error| {
             EngineError::protocol(&self.endpoint, &format!("its version: {error}"))
         })?;

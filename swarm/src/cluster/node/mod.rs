@@ -1,0 +1,10 @@
+//! A node: its life, and the task that leads it.
+
+mod fetch;
+mod reason;
+mod state;
+mod task;
+
+pub use state::NodeStatus;
+pub(crate) use state::{Life, Turn};
+pub(crate) use task::spawn;

@@ -1,0 +1,382 @@
+//! The task of a node: connects, follows events, reads what has changed.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use rmachine_engine::{Engine, EngineBody};
+use rswarm_discovery::Entry;
+use rswarm_scheduler::Resident;
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::fetch::{self, Trouble};
+use crate::cluster::Cluster;
+use crate::cluster::container::{Container, Origin};
+use crate::cluster::events::{EngineEvent, with_node};
+use crate::cluster::member::{Member, ObjectKind};
+use crate::cluster::objects;
+use crate::cluster::place::now;
+use crate::cluster::view::About;
+
+/// How long changes are collected before they are read together, when nobody waits for them.
+const COLLECT: Duration = Duration::from_millis(50);
+
+/// How many changed containers are read one by one; more are read as a whole list.
+const MANY: usize = 50;
+
+/// How often an engine is asked who it is, and for what its events tell anyway.
+const SLOW: Duration = Duration::from_secs(300);
+
+/// The longest event that is read.
+const LONGEST_EVENT: usize = 1024 * 1024;
+
+/// Starts the task of a node. It ends with the member's token.
+pub(crate) fn spawn(cluster: Cluster, entry: Entry, member: &Member) {
+    let stop = member.stop.clone();
+    let task = Task {
+        addr: Arc::clone(&member.addr),
+        wake: Arc::clone(&member.wake),
+        cluster,
+        entry,
+        last_event: None,
+        last_list: None,
+    };
+    tokio::spawn(async move { stop.run_until_cancelled_owned(task.run()).await });
+}
+
+struct Task {
+    cluster: Cluster,
+    entry: Entry,
+    addr: Arc<str>,
+    wake: Arc<Notify>,
+    /// The time of the last event, by the engine's clock.
+    last_event: Option<i64>,
+    /// The last whole list, so that one that tells nothing new is not read again.
+    last_list: Option<u64>,
+}
+
+/// A connection to the engine that is in use.
+struct Session {
+    engine: Arc<Engine>,
+    about: Arc<About>,
+    events: EngineBody,
+    /// The beginning of an event that has not come whole.
+    begun: BytesMut,
+    /// Containers that only a list has told of.
+    uninspected: VecDeque<Arc<str>>,
+    refresh_at: Instant,
+    slow_at: Instant,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            let Trouble(why) = match self.connect().await {
+                Ok(session) => self.follow(session).await,
+                Err(trouble) => trouble,
+            };
+            self.last_list = None;
+            tracing::debug!("node {}: {why}", self.addr);
+            let Some(pause) = self.failed(why) else {
+                return;
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Connects and reads all that makes the node a part of the cluster.
+    async fn connect(&mut self) -> Result<Session, Trouble> {
+        let settings = &self.cluster.inner.settings;
+        let limit = settings.call_limit;
+        let endpoint = settings.tls.endpoint(&self.entry)?;
+        let engine = Arc::new(Engine::new(endpoint, limit));
+        let (about, spec) = fetch::introduce(&engine, &self.entry).await?;
+        let about = Arc::new(about);
+        // Before the list, so that nothing happens unseen between the two.
+        let events = fetch::events(&engine, &about, self.last_event, limit).await?;
+        let list = fetch::containers(&engine, None).await?;
+        let turn = {
+            let mut state = self.cluster.write();
+            let member = self.member(&mut state)?;
+            if member.life.status() == super::NodeStatus::Unhealthy {
+                tracing::info!("Engine {} came back to life", self.addr);
+            }
+            match member.answered(&about.id) {
+                Ok(turn) => {
+                    member.engine = Arc::clone(&engine);
+                    member.about = Some(Arc::clone(&about));
+                    member.node.set_spec(spec);
+                    member.stale.extend(ObjectKind::ALL);
+                    turn
+                }
+                Err(why) => {
+                    state.retain(&self.addr, &BTreeSet::new());
+                    return Err(Trouble(why));
+                }
+            }
+        };
+        let mut session = Session {
+            engine,
+            about,
+            events: events.into_body(),
+            begun: BytesMut::new(),
+            uninspected: VecDeque::new(),
+            refresh_at: self.next_refresh(),
+            slow_at: Instant::now() + SLOW,
+        };
+        self.take_list(&mut session, &list, None)?;
+        if let Some(turn) = turn {
+            tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
+            self.cluster.inner.events.turned(turn, &session.about);
+        }
+        Ok(session)
+    }
+
+    /// Follows the engine until something goes wrong.
+    async fn follow(&mut self, mut session: Session) -> Trouble {
+        loop {
+            let done = tokio::select! {
+                biased;
+                frame = session.events.frame() => match frame {
+                    Some(Ok(frame)) => self.take_events(&mut session, frame.into_data().ok()),
+                    Some(Err(error)) => Err(Trouble::garbled("events", &error)),
+                    None => Err(Trouble("the engine ended its events".to_owned())),
+                },
+                () = self.wake.notified() => self.read_changes(&mut session).await,
+                () = sleep_until(session.refresh_at) => self.refresh(&mut session).await,
+                id = next(&mut session.uninspected) => self.inspect(&session, &id).await,
+            };
+            if let Err(trouble) = done {
+                return trouble;
+            }
+        }
+    }
+
+    fn take_events(&mut self, session: &mut Session, chunk: Option<Bytes>) -> Result<(), Trouble> {
+        let Some(chunk) = chunk else { return Ok(()) };
+        session.begun.extend_from_slice(&chunk);
+        // Engines before 1.52 write one object behind the other, each in a line.
+        while let Some(end) = session.begun.iter().position(|byte| *byte == b'\n') {
+            let line = session.begun.split_to(end + 1);
+            if let Ok(line) = std::str::from_utf8(&line) {
+                self.take_event(session, line.trim());
+            }
+        }
+        match session.begun.len() > LONGEST_EVENT {
+            true => Err(Trouble(
+                "the engine sent an event without an end".to_owned(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn take_event(&mut self, session: &Session, line: &str) {
+        let Ok(event) = serde_json::from_str::<EngineEvent<'_>>(line) else {
+            return;
+        };
+        // An engine that is asked for events since a time tells those of that time, too.
+        if event.time_nano > 0 && self.last_event.is_some_and(|last| event.time_nano <= last) {
+            return;
+        }
+        self.last_event = Some(event.time_nano)
+            .filter(|time| *time > 0)
+            .or(self.last_event);
+        self.note(&event);
+        if let Some(told) = with_node(line, &session.about) {
+            self.cluster.inner.events.publish(told);
+        }
+    }
+
+    /// Notes what has to be read again.
+    fn note(&self, event: &EngineEvent<'_>) {
+        let mut state = self.cluster.write();
+        if event.kind == "container" && event.action == "destroy" {
+            state.forget(&self.addr, &event.id().into());
+            return;
+        }
+        let Some(member) = state.members.get_mut(&self.addr) else {
+            return;
+        };
+        match &*event.kind {
+            "container" if event.changes_container() => {
+                member.dirty.insert(event.id().into());
+            }
+            "image" => {
+                member.stale.insert(ObjectKind::Images);
+            }
+            "volume" => {
+                member.stale.insert(ObjectKind::Volumes);
+            }
+            "network" => {
+                member.stale.insert(ObjectKind::Networks);
+            }
+            _ => return,
+        }
+        self.wake.notify_one();
+    }
+
+    /// Reads what is known to have changed.
+    async fn read_changes(&mut self, session: &mut Session) -> Result<(), Trouble> {
+        self.cluster.inner.hurry.collect(COLLECT).await;
+        let (dirty, stale) = {
+            let mut state = self.cluster.write();
+            let member = self.member(&mut state)?;
+            (member.dirty.clone(), member.stale.clone())
+        };
+        if !dirty.is_empty() {
+            let ids = (dirty.len() <= MANY).then_some(&dirty);
+            let list = fetch::containers(&session.engine, ids).await?;
+            self.take_list(session, &list, ids)?;
+        }
+        for kind in stale {
+            let list = fetch::objects(&session.engine, kind).await?;
+            self.take_objects(kind, &list)?;
+        }
+        self.cluster.inner.settled.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Looks at the whole engine, as events may be lost.
+    async fn refresh(&mut self, session: &mut Session) -> Result<(), Trouble> {
+        let list = fetch::containers(&session.engine, None).await?;
+        let mut hasher = DefaultHasher::new();
+        list.hash(&mut hasher);
+        let seen = Some(hasher.finish());
+        if self.last_list != seen {
+            self.take_list(session, &list, None)?;
+            self.last_list = seen;
+        }
+        if Instant::now() >= session.slow_at {
+            let (about, spec) = fetch::introduce(&session.engine, &self.entry).await?;
+            session.about = Arc::new(about);
+            session.slow_at = Instant::now() + SLOW;
+            let mut state = self.cluster.write();
+            let member = self.member(&mut state)?;
+            member.about = Some(Arc::clone(&session.about));
+            member.node.set_spec(spec);
+            member.stale.extend(ObjectKind::ALL);
+            self.wake.notify_one();
+        }
+        let mut state = self.cluster.write();
+        let answered = self.member(&mut state)?.answered(&session.about.id);
+        session.refresh_at = self.next_refresh();
+        answered.map(|_| ()).map_err(Trouble)
+    }
+
+    /// Takes over a list: of all containers, or of those with these ids.
+    fn take_list(
+        &self,
+        session: &mut Session,
+        list: &[u8],
+        ids: Option<&BTreeSet<Arc<str>>>,
+    ) -> Result<(), Trouble> {
+        let items: Vec<&RawValue> = serde_json::from_slice(list)
+            .map_err(|error| Trouble::garbled("list of containers", &error))?;
+        let origin = Origin {
+            addr: &self.addr,
+            name: &session.about.name,
+            ip: &session.about.ip,
+            now: now(),
+        };
+        let read: Result<Vec<_>, _> = items
+            .into_iter()
+            .map(|item| Container::read(item, &origin))
+            .collect();
+        let read = read.map_err(|error| Trouble::garbled("list of containers", &error))?;
+        let there: BTreeSet<_> = read.iter().map(|(read, _)| Arc::clone(&read.id)).collect();
+        let mut state = self.cluster.write();
+        for (container, resident) in read {
+            let id = Arc::clone(&container.id);
+            if !state.put(container, resident) {
+                session.uninspected.push_back(id);
+            }
+        }
+        match ids {
+            None => {
+                state.retain(&self.addr, &there);
+                self.member(&mut state)?.dirty.clear();
+            }
+            Some(ids) => {
+                for id in ids {
+                    self.member(&mut state)?.dirty.remove(id);
+                    if !there.contains(id) {
+                        state.forget(&self.addr, id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_objects(&self, kind: ObjectKind, list: &[u8]) -> Result<(), Trouble> {
+        let read = objects::read(kind, list)
+            .map_err(|error| Trouble::garbled("list of objects", &error))?;
+        let mut state = self.cluster.write();
+        let member = self.member(&mut state)?;
+        if kind == ObjectKind::Images {
+            member.node.set_images(objects::for_scheduler(&read));
+        }
+        member.objects.set(kind, read);
+        member.stale.remove(&kind);
+        Ok(())
+    }
+
+    async fn inspect(&self, session: &Session, id: &Arc<str>) -> Result<(), Trouble> {
+        let Some(inspect) = fetch::inspect(&session.engine, id).await? else {
+            return Ok(());
+        };
+        match Resident::from_inspect(&inspect) {
+            Ok(resident) => self.cluster.write().inspected(&self.addr, resident),
+            Err(error) => tracing::warn!("container {id} of node {}: {error}", self.addr),
+        }
+        Ok(())
+    }
+
+    /// Notes a failure, and tells how long to wait; nothing when the node is no longer wanted.
+    fn failed(&self, why: String) -> Option<Duration> {
+        let mut state = self.cluster.write();
+        let member = self.member(&mut state).ok()?;
+        let is_news = member.life.trouble() != Some(&why);
+        if is_news {
+            tracing::warn!("node {}: {why}", self.addr);
+        }
+        let turn = member.failed(why);
+        let pause = member.life.pause(|below| rand::random_range(0..below));
+        let about = member.about.clone();
+        drop(state);
+        if let Some((turn, about)) = turn.zip(about) {
+            tracing::warn!("Flagging engine {} as unhealthy", self.addr);
+            self.cluster.inner.events.turned(turn, &about);
+            self.cluster.inner.settled.send_modify(|count| *count += 1);
+        }
+        Some(pause)
+    }
+
+    fn next_refresh(&self) -> Instant {
+        let settings = &self.cluster.inner.settings;
+        let spread = settings.refresh_max.saturating_sub(settings.refresh_min);
+        let part: f64 = rand::random();
+        Instant::now() + settings.refresh_min + spread.mul_f64(part)
+    }
+
+    fn member<'a>(
+        &self,
+        state: &'a mut crate::cluster::state::State,
+    ) -> Result<&'a mut Member, Trouble> {
+        let member = state.members.get_mut(&self.addr);
+        member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
+    }
+}
+
+/// The next of those that wait; never, when there is none.
+async fn next(waiting: &mut VecDeque<Arc<str>>) -> Arc<str> {
+    match waiting.pop_front() {
+        Some(next) => next,
+        None => std::future::pending().await,
+    }
+}

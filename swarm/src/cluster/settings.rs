@@ -1,0 +1,49 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmachine_engine::{EngineEndpoint, EngineError};
+use rswarm_discovery::Entry;
+use rswarm_scheduler::Scheduler;
+use rswarm_scheduler::node::Overcommit;
+use tokio::sync::watch;
+
+use crate::tls::TlsConfigs;
+
+/// How a cluster deals with its engines.
+#[derive(Clone)]
+pub struct ClusterSettings {
+    /// The least time between two full looks at an engine.
+    pub refresh_min: Duration,
+    /// The most.
+    pub refresh_max: Duration,
+    /// After how many failures in a row an engine counts as unhealthy.
+    pub failure_retry: u32,
+    /// How much more is given away than there is.
+    pub overcommit: Overcommit,
+    /// Who chooses nodes.
+    pub scheduler: Scheduler,
+    /// How engines are spoken to.
+    pub tls: EngineTls,
+    /// How long one call of our own to an engine may take.
+    pub call_limit: Duration,
+}
+
+/// How engines are spoken to.
+#[derive(Clone)]
+pub enum EngineTls {
+    /// In the clear.
+    Off,
+    /// Over TLS; what is newest counts from the next connection on.
+    On(watch::Receiver<TlsConfigs>),
+}
+
+impl EngineTls {
+    /// Where the engine of an entry listens.
+    pub(crate) fn endpoint(&self, entry: &Entry) -> Result<EngineEndpoint, EngineError> {
+        let url = format!("tcp://{entry}");
+        match self {
+            Self::Off => EngineEndpoint::without_tls(&url),
+            Self::On(config) => EngineEndpoint::tls(&url, Arc::clone(&config.borrow().client)),
+        }
+    }
+}

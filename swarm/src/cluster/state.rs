@@ -1,0 +1,163 @@
+//! The state of all nodes, and the changes that keep its parts in step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rswarm_scheduler::Resident;
+
+use super::container::Container;
+use super::index::{Found, Index, Key};
+use super::member::Member;
+use super::view::{ContainerRef, NotFound};
+
+/// All that is known of the cluster.
+#[derive(Default)]
+pub(crate) struct State {
+    /// The nodes by where they are.
+    pub(crate) members: BTreeMap<Arc<str>, Member>,
+    /// The containers of all nodes.
+    pub(crate) index: Index,
+    /// Names given to containers that no engine has yet, with their ids within the cluster.
+    pub(crate) names: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl State {
+    /// Takes over what a node's engine says of one of its containers.
+    ///
+    /// What only an inspection tells is kept from the last one. Says whether there was one.
+    pub(crate) fn put(&mut self, mut container: Container, mut resident: Resident) -> bool {
+        let Some(member) = self.members.get_mut(&container.addr) else {
+            return true;
+        };
+        let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
+        let before = self.index.get(&key);
+        if !container.is_inspected
+            && before.is_some_and(|before| before.is_inspected)
+            && let Some(known) = member.node.resident(&container.id)
+        {
+            container.is_inspected = true;
+            keep_inspected(&mut resident, known);
+        }
+        let is_inspected = container.is_inspected;
+        member.node.add(resident);
+        self.index.insert(container);
+        is_inspected
+    }
+
+    /// Takes over what an inspection tells.
+    pub(crate) fn inspected(&mut self, addr: &Arc<str>, resident: Resident) {
+        let key = (Arc::clone(&resident.id), Arc::clone(addr));
+        let (Some(member), Some(container)) =
+            (self.members.get_mut(addr), self.index.get(&key).cloned())
+        else {
+            return;
+        };
+        let listed = member.node.resident(&resident.id);
+        let aliases = listed.map(|listed| listed.aliases.clone());
+        member.node.add(Resident {
+            aliases: aliases.unwrap_or_default(),
+            ..resident
+        });
+        let mut container = Arc::unwrap_or_clone(container);
+        container.is_inspected = true;
+        self.index.insert(container);
+    }
+
+    /// Forgets a container of a node.
+    pub(crate) fn forget(&mut self, addr: &Arc<str>, id: &Arc<str>) {
+        self.index.remove(&(Arc::clone(id), Arc::clone(addr)));
+        if let Some(member) = self.members.get_mut(addr) {
+            member.node.remove(id);
+            member.dirty.remove(id);
+        }
+    }
+
+    /// Forgets the containers of a node that are not among these; pending ones stay.
+    pub(crate) fn retain(&mut self, addr: &Arc<str>, there: &BTreeSet<Arc<str>>) {
+        let Some(member) = self.members.get(addr) else {
+            return;
+        };
+        let gone: Vec<_> = member
+            .node
+            .residents()
+            .filter(|resident| !resident.state.is_pending() && !there.contains(&resident.id))
+            .map(|resident| Arc::clone(&resident.id))
+            .collect();
+        for id in gone {
+            self.forget(addr, &id);
+        }
+    }
+
+    /// Takes a node out with all that it has.
+    pub(crate) fn take_out(&mut self, addr: &str) -> Option<Member> {
+        let member = self.members.remove(addr)?;
+        for resident in member.node.residents() {
+            let key: Key = (Arc::clone(&resident.id), Arc::clone(&member.addr));
+            self.index.remove(&key);
+        }
+        Some(member)
+    }
+
+    /// The container that a name means.
+    pub(crate) fn resolve(&self, text: &str) -> Result<ContainerRef, NotFound> {
+        let is_node = |container: &Container, node: &str| {
+            let member = self.members.get(&container.addr);
+            member.is_some_and(|member| member.is_called(node))
+        };
+        match self.index.resolve(text, is_node) {
+            Found::One(container) => self.reference(container).ok_or_else(NotFound::default),
+            Found::None(candidates) => Err(NotFound {
+                candidates: candidates
+                    .into_iter()
+                    .map(|candidate| self.full_name(candidate))
+                    .collect(),
+            }),
+        }
+    }
+
+    pub(crate) fn reference(&self, container: &Container) -> Option<ContainerRef> {
+        Some(ContainerRef {
+            id: Arc::clone(&container.id),
+            name: container.names.first().map(Arc::clone).unwrap_or_default(),
+            swarm_id: container.swarm_id.clone(),
+            node: self.members.get(&container.addr)?.node_engine()?,
+        })
+    }
+
+    fn full_name(&self, container: &Container) -> String {
+        let member = self.members.get(&container.addr);
+        let about = member.and_then(|member| member.about.as_ref());
+        let node = about.map_or(&*container.addr, |about| &about.name);
+        let name = container.names.first().unwrap_or(&container.id);
+        format!("{node}/{name}")
+    }
+
+    /// Whether another container than this one, by its id within the cluster, has the name.
+    pub(crate) fn is_taken(&self, name: &str, swarm_id: &str) -> bool {
+        let reserved = self.names.get(name);
+        reserved.is_some_and(|by| **by != *swarm_id)
+            || self.index.named(name).any(|container| {
+                container.names.first().is_some_and(|own| **own == *name)
+                    && container.swarm_id.as_deref() != Some(swarm_id)
+            })
+    }
+
+    /// How many things are to be read again on nodes that answer.
+    pub(crate) fn unsettled(&self) -> usize {
+        let healthy = self.members.values();
+        healthy
+            .filter(|member| member.life.is_healthy())
+            .map(|member| member.dirty.len() + member.stale.len())
+            .sum()
+    }
+}
+
+/// A list has no wishes in it, only what came of them.
+fn keep_inspected(resident: &mut Resident, known: &Resident) {
+    resident.cpu_shares = known.cpu_shares;
+    resident.memory = known.memory;
+    resident.host_ports.clone_from(&known.host_ports);
+    resident.published.extend_from_slice(&known.published);
+    resident.published.sort_unstable();
+    resident.published.dedup();
+}
