@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rmachine_engine::Engine;
-use rswarm_discovery::Entry;
 use rswarm_scheduler::Node;
 use rswarm_scheduler::node::NodeSpec;
 use tokio::sync::Notify;
@@ -18,7 +17,8 @@ use super::view::{About, NodeEngine, NodeView, Object};
 /// A node of the cluster.
 pub(crate) struct Member {
     pub(crate) addr: Arc<str>,
-    pub(crate) engine: Arc<Engine>,
+    /// The engine of the last connection that came about.
+    pub(crate) engine: Option<Arc<Engine>>,
     pub(crate) about: Option<Arc<About>>,
     pub(crate) life: Life,
     /// What the scheduler knows of it.
@@ -52,8 +52,7 @@ pub(crate) enum ObjectKind {
 }
 
 impl Member {
-    pub(crate) fn new(entry: &Entry, engine: Arc<Engine>, settings: &ClusterSettings) -> Self {
-        let addr: Arc<str> = entry.to_string().into();
+    pub(crate) fn new(addr: Arc<str>, settings: &ClusterSettings) -> Self {
         let spec = NodeSpec {
             addr: addr.to_string(),
             ..NodeSpec::default()
@@ -62,7 +61,7 @@ impl Member {
         node.set_health(0);
         Self {
             addr,
-            engine,
+            engine: None,
             about: None,
             life: Life::new(settings.failure_retry),
             node,
@@ -78,7 +77,7 @@ impl Member {
     /// How to speak with it, once it has answered.
     pub(crate) fn node_engine(&self) -> Option<NodeEngine> {
         Some(NodeEngine {
-            engine: Arc::clone(&self.engine),
+            engine: Arc::clone(self.engine.as_ref()?),
             about: Arc::clone(self.about.as_ref()?),
             is_healthy: self.life.is_healthy(),
         })

@@ -21,7 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use rmachine_engine::{Engine, EngineEndpoint};
 use rswarm_discovery::Entry;
 use tokio::sync::watch;
 
@@ -94,18 +93,11 @@ impl Cluster {
         }
         for entry in members {
             let addr: Arc<str> = entry.to_string().into();
-            if !state.members.contains_key(&addr) {
-                let endpoint = self.inner.settings.tls.endpoint(entry);
-                // No endpoint is made of a host that TLS cannot name; whoever calls it is told.
-                let endpoint = endpoint.unwrap_or_else(|_| EngineEndpoint::Plain {
-                    host: entry.host().to_owned(),
-                    port: entry.port(),
-                });
-                let engine = Engine::new(endpoint, self.inner.settings.call_limit);
-                let member = Member::new(entry, Arc::new(engine), &self.inner.settings);
+            state.members.entry(addr).or_insert_with_key(|addr| {
+                let member = Member::new(Arc::clone(addr), &self.inner.settings);
                 node::spawn(self.clone(), entry.clone(), &member);
-                state.members.insert(addr, member);
-            }
+                member
+            });
         }
         drop(state);
         for (turn, about) in lost {

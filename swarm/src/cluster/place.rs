@@ -72,8 +72,7 @@ impl Cluster {
         };
         let swarm_id: Arc<str> = swarm_id.into();
         if !request.name.is_empty() {
-            let name = request.name.as_str().into();
-            state.names.insert(name, Arc::clone(&swarm_id));
+            state.names.insert(request.name.as_str().into());
         }
         Ok(Placement {
             cluster: self.clone(),
@@ -95,7 +94,7 @@ impl Cluster {
             return Err(PlaceError::NameTaken(name.to_owned()));
         }
         let name: Arc<str> = name.into();
-        state.names.insert(Arc::clone(&name), "".into());
+        state.names.insert(Arc::clone(&name));
         Ok(ReservedName {
             cluster: self.clone(),
             name,
@@ -164,9 +163,7 @@ impl Drop for Placement {
         if let Some(member) = state.members.get_mut(&self.node.about.addr) {
             member.node.remove(&self.swarm_id);
         }
-        if state.names.get(&*self.request.name) == Some(&self.swarm_id) {
-            state.names.remove(&*self.request.name);
-        }
+        state.names.remove(&*self.request.name);
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) struct State {
     pub(crate) members: BTreeMap<Arc<str>, Member>,
     /// The containers of all nodes.
     pub(crate) index: Index,
-    /// Names given to containers that no engine has yet, with their ids within the cluster.
-    pub(crate) names: BTreeMap<Arc<str>, Arc<str>>,
+    /// Names given to containers that no engine has yet.
+    pub(crate) names: BTreeSet<Arc<str>>,
 }
 
 impl State {
@@ -132,10 +132,10 @@ impl State {
         format!("{node}/{name}")
     }
 
-    /// Whether another container than this one, by its id within the cluster, has the name.
+    /// Whether the name is reserved, or that of another container than this one, by its id within
+    /// the cluster.
     pub(crate) fn is_taken(&self, name: &str, swarm_id: &str) -> bool {
-        let reserved = self.names.get(name);
-        reserved.is_some_and(|by| **by != *swarm_id)
+        self.names.contains(name)
             || self.index.named(name).any(|container| {
                 container.names.first().is_some_and(|own| **own == *name)
                     && container.swarm_id.as_deref() != Some(swarm_id)

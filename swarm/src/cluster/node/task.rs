@@ -108,10 +108,11 @@ impl Task {
             }
             match member.answered(&about.id) {
                 Ok(turn) => {
-                    member.engine = Arc::clone(&engine);
+                    member.engine = Some(Arc::clone(&engine));
                     member.about = Some(Arc::clone(&about));
                     member.node.set_spec(spec);
                     member.stale.extend(ObjectKind::ALL);
+                    self.wake.notify_one();
                     turn
                 }
                 Err(why) => {
