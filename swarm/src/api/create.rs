@@ -101,20 +101,17 @@ impl Blueprint {
         }
     }
 
-    /// What an engine with this many processors is told: `--cpu-shares 1` asks a cluster for one
-    /// processor, an engine for a part of 1024.
-    pub fn body_for(&self, processors: u64) -> Vec<u8> {
+    /// What an engine is told. `--cpu-shares 1` asks a cluster for one processor, an engine for
+    /// these shares.
+    pub fn body(&self, cpu_shares: u64) -> Vec<u8> {
         let mut config = self.config.clone();
         if let Some(endpoints) = config.pointer_mut("/NetworkingConfig/EndpointsConfig") {
             without_nodes(endpoints);
         }
-        let shares = config.pointer_mut("/HostConfig/CpuShares");
-        if let Some((shares, asked)) = shares.and_then(|shares| {
-            let asked = shares.as_u64().filter(|asked| *asked > 0)?;
-            Some((shares, asked))
-        }) {
-            let part = asked.saturating_mul(1024).div_ceil(processors.max(1));
-            *shares = json!(part);
+        if let Some(shares) = config.pointer_mut("/HostConfig/CpuShares")
+            && shares.as_u64().is_some_and(|asked| asked > 0)
+        {
+            *shares = json!(cpu_shares);
         }
         config.to_string().into_bytes()
     }
@@ -187,8 +184,8 @@ mod tests {
         Blueprint::read(config, "abc".to_owned()).unwrap()
     }
 
-    fn told(config: Value, processors: u64) -> Value {
-        serde_json::from_slice(&blueprint(config).body_for(processors)).unwrap()
+    fn told(config: Value, shares: u64) -> Value {
+        serde_json::from_slice(&blueprint(config).body(shares)).unwrap()
     }
 
     #[test]
@@ -222,24 +219,21 @@ mod tests {
             "HostConfig": {"Memory": 7, "CpuShares": 3},
         });
         assert_eq!(
-            told(config, 4)["HostConfig"],
+            told(config, 768)["HostConfig"],
             json!({"Memory": 5, "CpuShares": 768, "MemorySwap": -1, "CpusetCpus": "0,1"})
         );
     }
 
     #[test]
     fn processors_become_shares() {
-        for (asked, processors, told_shares) in
-            [(1, 2, 512), (1, 3, 342), (2, 2, 1024), (1, 0, 1024)]
-        {
+        for (asked, shares) in [
+            (json!(1), json!(512)),
+            (json!(0), json!(0)),
+            (json!(null), json!(null)),
+        ] {
             let config = json!({"HostConfig": {"CpuShares": asked}});
-            assert_eq!(
-                told(config, processors)["HostConfig"]["CpuShares"],
-                told_shares
-            );
+            assert_eq!(told(config, 512)["HostConfig"]["CpuShares"], shares);
         }
-        let none = told(json!({"HostConfig": {"CpuShares": 0}}), 2);
-        assert_eq!(none["HostConfig"]["CpuShares"], 0);
     }
 
     #[test]
@@ -254,7 +248,7 @@ mod tests {
         let mut blueprint = blueprint(config);
         assert_eq!(blueprint.networks(), ["node-1/back", "front"]);
         blueprint.set_network_mode("node-1/back", "back");
-        let body: Value = serde_json::from_slice(&blueprint.body_for(1)).unwrap();
+        let body: Value = serde_json::from_slice(&blueprint.body(1)).unwrap();
         assert_eq!(body["HostConfig"]["NetworkMode"], "back");
         assert_eq!(
             body["NetworkingConfig"]["EndpointsConfig"],

@@ -22,6 +22,10 @@ pub enum ApiError {
         candidates: Vec<String>,
     },
 
+    /// What is asked for is nowhere.
+    #[error("{0}")]
+    Nothing(String),
+
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -127,7 +131,7 @@ impl ApiError {
     /// The status that Docker answers with in this case.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoRoute | Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NotFound { .. } | Self::Nothing(_) => StatusCode::NOT_FOUND,
             Self::Invalid(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,

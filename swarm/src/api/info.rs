@@ -66,10 +66,7 @@ pub const SERVER_VERSION: &str = concat!("swarm/", env!("CARGO_PKG_VERSION"));
 
 /// `GET /info`. Nodes are shown in the natural order of their names.
 pub fn info(manager: &ManagerReport, nodes: &[NodeReport], images: usize) -> Value {
-    let sum = |kind: usize| -> usize {
-        let nodes = nodes.iter().filter(|node| node.healthy);
-        nodes.map(|node| node.containers[kind]).sum()
-    };
+    let sum = |kind: usize| -> usize { nodes.iter().map(|node| node.containers[kind]).sum() };
     let [running, paused, stopped] = [0, 1, 2].map(sum);
     let cpus: u64 = nodes.iter().map(|node| node.cpus.1).sum();
     let memory: u64 = nodes.iter().map(|node| node.memory.1).sum();
@@ -389,7 +386,7 @@ Nodes: 1
   └ UpdatedAt: 2016-08-24T15:33:34Z
   └ ServerVersion: \n"
         );
-        assert_eq!(info["Containers"], 0);
+        assert_eq!(info["Containers"], 3);
     }
 
     #[test]

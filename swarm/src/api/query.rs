@@ -129,33 +129,6 @@ impl Filters {
     pub fn get(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
-
-    /// Takes a key's values out.
-    pub fn take(&mut self, key: &str) -> Vec<String> {
-        self.0.remove(key).unwrap_or_default()
-    }
-
-    /// Refuses keys that nobody knows, as Docker does.
-    ///
-    /// # Errors
-    /// [`ApiError::Invalid`] with the first of them.
-    pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
-        match self.0.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(ApiError::Invalid(format!("invalid filter '{key}'"))),
-            None => Ok(()),
-        }
-    }
-
-    /// The form that every engine reads.
-    pub fn encoded(&self) -> String {
-        let keys = self.0.iter().map(|(key, values)| {
-            let values = values
-                .iter()
-                .map(|value| (value.clone(), Value::Bool(true)));
-            (key.clone(), Value::Object(values.collect()))
-        });
-        Value::Object(keys.collect()).to_string()
-    }
 }
 
 #[cfg(test)]
@@ -209,11 +182,8 @@ mod tests {
         ] {
             assert_eq!(Filters::parse(text).unwrap(), expected, "{text}");
         }
-        assert_eq!(expected.encoded(), r#"{"label":{"a=b":true}}"#);
         for text in ["[]", "x", r#"{"a":1}"#, r#"{"a":[1]}"#, r#"{"a":{"b":1}}"#] {
             assert!(Filters::parse(text).is_err(), "{text}");
         }
-        let error = expected.only(&["name"]).unwrap_err().to_string();
-        assert_eq!(error, "invalid filter 'label'");
     }
 }

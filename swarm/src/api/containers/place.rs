@@ -1,0 +1,177 @@
+//! `POST /containers/create`: a place, the image, the container.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use rmachine_engine::{ApiVersion, EngineError};
+use rswarm_scheduler::{Expression, Request};
+use serde_json::Value;
+
+use super::{Call, as_it_was, read_json, unplaced};
+use crate::api::create::{Blueprint, wish_for_node, without_node};
+use crate::api::forward::{ACTION, Outgoing};
+use crate::api::image_name::ImageName;
+use crate::api::{Api, ApiError, networks, pull, volumes};
+use crate::cluster::NodeEngine;
+use crate::listen::Served;
+
+/// A container that a client asks for.
+struct Order {
+    api: Api,
+    client: Option<ApiVersion>,
+    headers: HeaderMap,
+    query: Option<String>,
+    blueprint: Blueprint,
+    request: Request,
+    swarm_id: String,
+}
+
+pub(super) async fn create(call: Call) -> Result<Served, ApiError> {
+    let name = call.query.text("name").trim_start_matches('/').to_owned();
+    let config = read_json(call.body).await?;
+    let swarm_id = random_id();
+    let mut blueprint = Blueprint::read(config, swarm_id.clone())?;
+    let mut request = blueprint.request(&name)?;
+    add_wishes(&call.api, &mut blueprint, &mut request);
+    let order = Order {
+        query: call.query.encoded(),
+        api: call.api,
+        client: call.client,
+        headers: call.headers,
+        blueprint,
+        request,
+        swarm_id,
+    };
+    let mut tries = order.api.inner.settings.create_retry;
+    loop {
+        match order.carry_out().await {
+            Err(error) if tries > 0 && error.status().is_server_error() => {
+                tries -= 1;
+                tracing::warn!("a container could not be created, and is tried again: {error}");
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Networks and volumes that only some nodes have are wished for; a network's name becomes the
+/// engine's own.
+fn add_wishes(api: &Api, blueprint: &mut Blueprint, request: &mut Request) {
+    let networks: Vec<String> = blueprint
+        .networks()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    for written in networks {
+        if let Some((nodes, name)) = networks::where_local(api, &written) {
+            request.constraints.extend(wish_for_node(&nodes));
+            blueprint.set_network_mode(&written, &name);
+        } else {
+            blueprint.set_network_mode(&written, without_node(&written));
+        }
+    }
+    for volume in blueprint.local_volumes() {
+        request
+            .constraints
+            .extend(wish_for_node(&volumes::where_only(api, volume)));
+    }
+}
+
+impl Order {
+    async fn carry_out(&self) -> Result<Served, ApiError> {
+        let refused = match self.create(self.request.clone(), Missing::Pull).await {
+            Err(Failure::NoImage(refused)) => refused,
+            Err(Failure::Other(error)) => return Err(error),
+            Ok(created) => return Ok(created),
+        };
+        // No registry has it, but perhaps a node.
+        let image = self.blueprint.image();
+        let nodes = self.api.cluster().images().into_iter();
+        let has_it = nodes.filter(|node| node.node.is_healthy).find_map(|node| {
+            node.objects
+                .iter()
+                .find(|object| object.is_image(image, false))
+                .cloned()
+        });
+        let Some(found) = has_it.filter(|_| !self.blueprint.is_pinned()) else {
+            return Err(refused);
+        };
+        let mut request = self.request.clone();
+        request
+            .affinities
+            .push(Expression::literal("image", &*found.id));
+        match self.create(request, Missing::Tell).await {
+            Ok(created) => Ok(created),
+            Err(Failure::Other(error) | Failure::NoImage(error)) => Err(error),
+        }
+    }
+
+    async fn create(&self, request: Request, missing: Missing) -> Result<Served, Failure> {
+        let placement = self.api.cluster().place(request, &self.swarm_id);
+        let placement = placement.map_err(|error| Failure::Other(unplaced(error)))?;
+        let body: Bytes = self.blueprint.body(placement.cpu_shares()).into();
+        let node = placement.node();
+        let first = self.ask(node, body.clone()).await;
+        let (status, content) = match first {
+            Err(error) if is_image_missing(&error) => match missing {
+                Missing::Tell => return Err(Failure::NoImage(error)),
+                Missing::Pull => {
+                    self.pull(node).await.map_err(Failure::NoImage)?;
+                    self.ask(node, body).await.map_err(Failure::Other)?
+                }
+            },
+            first => first.map_err(Failure::Other)?,
+        };
+        let created: Option<Value> = serde_json::from_slice(&content).ok();
+        if let Some(id) = created.as_ref().and_then(|created| created["Id"].as_str()) {
+            placement.created(id, self.blueprint.image());
+        }
+        Ok(as_it_was(status, content))
+    }
+
+    async fn ask(&self, node: &NodeEngine, body: Bytes) -> Result<(StatusCode, Bytes), ApiError> {
+        let outgoing = Outgoing::new(Method::POST, "/containers/create");
+        let outgoing = outgoing.query(self.query.as_deref()).json(body);
+        node.whole(outgoing, self.client, ACTION).await
+    }
+
+    async fn pull(&self, node: &NodeEngine) -> Result<(), ApiError> {
+        let image = ImageName::read(self.blueprint.image());
+        let login = self.api.inner.logins.of(&image, &self.headers);
+        tracing::info!("{} pulls {}", node.about.name, image.listed());
+        pull::on_node(node, &image.pull_query(), login, |_| {}).await?;
+        self.api.cluster().touched_images(&node.about.addr);
+        Ok(())
+    }
+}
+
+/// What is done about an image that the node does not have.
+enum Missing {
+    Pull,
+    Tell,
+}
+
+enum Failure {
+    NoImage(ApiError),
+    Other(ApiError),
+}
+
+fn is_image_missing(error: &ApiError) -> bool {
+    match error {
+        ApiError::Engine {
+            source:
+                EngineError::Refused {
+                    status: 404,
+                    message,
+                    ..
+                },
+            ..
+        } => message.to_ascii_lowercase().contains("image"),
+        _ => false,
+    }
+}
+
+/// 64 hexadecimal digits, as engines make ids.
+pub(in crate::api) fn random_id() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,333 @@
+//! Requests that go on to an engine, and its answers on their way back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use rmachine_engine::{ApiVersion, Body, EngineBody, EngineError, full};
+use serde_json::Value;
+
+use super::ApiError;
+use crate::cluster::NodeEngine;
+use crate::listen::{Served, boxed};
+
+/// How long an engine may take for what it only has to look up.
+pub const LOOKUP: Duration = Duration::from_secs(30);
+
+/// How long an engine may take for what it does at once.
+pub const ACTION: Duration = Duration::from_secs(120);
+
+/// How long an engine may take for what has to do with files: to commit, to load, to remove.
+pub const WORK: Duration = Duration::from_secs(1800);
+
+/// How long an answer may take that begins when something happens: a container ends.
+pub const PATIENT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The most that is read of an engine's answer which is looked into: its largest lists have less.
+const LONGEST_ANSWER: usize = 256 << 20;
+
+/// What belongs to one connection, not to the request that comes over it.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// A request to an engine.
+pub struct Outgoing {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Outgoing {
+    /// A request of our own. The path has no version; its names are encoded.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: full(Bytes::new()),
+        }
+    }
+
+    /// Adds the parameters.
+    #[must_use]
+    pub fn query(mut self, query: Option<&str>) -> Self {
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            self.path.push('?');
+            self.path.push_str(query);
+        }
+        self
+    }
+
+    /// Takes over a client's headers, as far as they say something to the engine.
+    #[must_use]
+    pub fn headers(mut self, headers: &HeaderMap) -> Self {
+        self.headers = end_to_end(headers);
+        self.headers.remove(header::HOST);
+        self
+    }
+
+    /// Sends a body as it comes.
+    #[must_use]
+    pub fn stream(mut self, body: Incoming) -> Self {
+        self.body = body.map_err(std::io::Error::other).boxed_unsync();
+        self
+    }
+
+    /// Sends any body; what was said of the length of another is forgotten.
+    #[must_use]
+    pub fn body(mut self, body: Body) -> Self {
+        self.headers.remove(header::CONTENT_LENGTH);
+        self.body = body;
+        self
+    }
+
+    /// Sends JSON.
+    #[must_use]
+    pub fn json(mut self, content: impl Into<Bytes>) -> Self {
+        let json = http::HeaderValue::from_static(super::answer::JSON);
+        self.headers.insert(header::CONTENT_TYPE, json);
+        self.body(full(content))
+    }
+
+    pub(super) fn request(
+        self,
+        node: &NodeEngine,
+        client: Option<ApiVersion>,
+    ) -> Result<Request<Body>, ApiError> {
+        let version = node.about.api.clamp(client.unwrap_or(ApiVersion::NEWEST));
+        let uri = format!("/v{version}{}", self.path);
+        let request = Request::builder().method(self.method).uri(uri);
+        let request = request.body(self.body);
+        let mut request = request.map_err(|error| ApiError::Invalid(error.to_string()))?;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+}
+
+impl NodeEngine {
+    /// Sends a request in the version that is nearest to the client's. The answer may be a
+    /// refusal.
+    ///
+    /// # Errors
+    /// [`ApiError::Engine`] when there is no answer.
+    pub(super) async fn send(
+        &self,
+        outgoing: Outgoing,
+        client: Option<ApiVersion>,
+        patience: Duration,
+    ) -> Result<Response<EngineBody>, ApiError> {
+        let request = outgoing.request(self, client)?;
+        let sent = self.engine.send(request, patience).await;
+        sent.map_err(|source| self.failed(source))
+    }
+
+    /// Sends a request and passes the answer on as it comes.
+    ///
+    /// # Errors
+    /// [`ApiError::Engine`] when there is no answer.
+    pub(super) async fn pass(
+        &self,
+        outgoing: Outgoing,
+        client: Option<ApiVersion>,
+        patience: Duration,
+    ) -> Result<Served, ApiError> {
+        let answer = self.send(outgoing, client, patience).await?;
+        Ok(passed(answer))
+    }
+
+    /// Sends a request and reads the whole answer, which is one of success.
+    ///
+    /// # Errors
+    /// [`ApiError::Engine`], also for a refusal, with the engine's words.
+    pub(super) async fn whole(
+        &self,
+        outgoing: Outgoing,
+        client: Option<ApiVersion>,
+        patience: Duration,
+    ) -> Result<(StatusCode, Bytes), ApiError> {
+        let path = outgoing.path.clone();
+        let answer = self.send(outgoing, client, patience).await?;
+        let status = answer.status();
+        let reading = self.read(answer, &path);
+        let read = tokio::time::timeout(patience.max(LOOKUP), reading).await;
+        let content = read.map_err(|_| {
+            self.failed(EngineError::Deadline {
+                endpoint: self.engine.endpoint().to_string(),
+                waiting_for: path.clone(),
+                limit: patience,
+            })
+        })??;
+        match status.is_success() {
+            true => Ok((status, content)),
+            false => Err(self.refused(status, &content, &path)),
+        }
+    }
+
+    /// Sends a request and reads the JSON of the answer.
+    ///
+    /// # Errors
+    /// [`ApiError::Engine`], also for a refusal, with the engine's words.
+    pub(super) async fn json(
+        &self,
+        outgoing: Outgoing,
+        client: Option<ApiVersion>,
+        patience: Duration,
+    ) -> Result<Value, ApiError> {
+        let (_, content) = self.whole(outgoing, client, patience).await?;
+        if content.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&content).map_err(|error| self.protocol(error.to_string()))
+    }
+
+    /// Reads why an engine refused.
+    pub(super) async fn refusal(&self, answer: Response<EngineBody>, path: &str) -> ApiError {
+        let status = answer.status();
+        match tokio::time::timeout(LOOKUP, self.read(answer, path)).await {
+            Ok(Ok(content)) => self.refused(status, &content, path),
+            Ok(Err(error)) => error,
+            Err(_) => self.refused(status, b"", path),
+        }
+    }
+
+    async fn read(&self, answer: Response<EngineBody>, path: &str) -> Result<Bytes, ApiError> {
+        let body = http_body_util::Limited::new(answer.into_body(), LONGEST_ANSWER);
+        let collected = body.collect().await;
+        let collected =
+            collected.map_err(|error| self.protocol(format!("its answer to {path}: {error}")))?;
+        Ok(collected.to_bytes())
+    }
+
+    fn refused(&self, status: StatusCode, content: &[u8], path: &str) -> ApiError {
+        let json: Option<Value> = serde_json::from_slice(content).ok();
+        let message = json.as_ref().and_then(|json| json["message"].as_str());
+        let message = match message {
+            Some(message) => message.trim().to_owned(),
+            None => String::from_utf8_lossy(content).trim().to_owned(),
+        };
+        self.failed(EngineError::Refused {
+            status: status.as_u16(),
+            message,
+            path: path.to_owned(),
+        })
+    }
+
+    fn protocol(&self, detail: String) -> ApiError {
+        self.failed(EngineError::Protocol {
+            endpoint: self.engine.endpoint().to_string(),
+            detail,
+        })
+    }
+
+    pub(super) fn failed(&self, source: EngineError) -> ApiError {
+        ApiError::engine(&self.about.name, source)
+    }
+}
+
+/// An engine's answer for the client.
+pub fn passed(answer: Response<EngineBody>) -> Served {
+    let (mut head, body) = answer.into_parts();
+    head.headers = end_to_end(&head.headers);
+    head.version = http::Version::HTTP_11;
+    head.extensions.clear();
+    boxed(Response::from_parts(head, body))
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use rmachine_engine::{ApiWindow, Engine, EngineEndpoint};
+
+    use super::*;
+    use crate::cluster::About;
+
+    fn node(oldest: &str, newest: &str) -> NodeEngine {
+        let endpoint = EngineEndpoint::without_tls("tcp://127.0.0.1:1").unwrap();
+        let about = About {
+            id: "ID".to_owned(),
+            name: "node-1".to_owned(),
+            addr: "127.0.0.1:1".into(),
+            ip: "127.0.0.1".to_owned(),
+            cpus: 1,
+            memory: 1,
+            labels: BTreeMap::new(),
+            version: "20.10.24".to_owned(),
+            api: ApiWindow {
+                oldest: oldest.parse().unwrap(),
+                newest: newest.parse().unwrap(),
+            },
+        };
+        NodeEngine {
+            engine: Arc::new(Engine::new(endpoint, LOOKUP)),
+            about: Arc::new(about),
+            is_healthy: true,
+        }
+    }
+
+    #[test]
+    fn each_engine_hears_a_version_that_it_speaks() {
+        let node = node("1.24", "1.41");
+        for (client, path) in [
+            (Some("1.12"), "/v1.24/x?a=b"),
+            (Some("1.40"), "/v1.40/x?a=b"),
+            (Some("1.51"), "/v1.41/x?a=b"),
+            (None, "/v1.41/x?a=b"),
+        ] {
+            let client = client.map(|version| version.parse().unwrap());
+            let outgoing = Outgoing::new(Method::GET, "/x").query(Some("a=b"));
+            let request = outgoing.request(&node, client).unwrap();
+            assert_eq!(request.uri(), path);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_clients_connection_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("host", "manager"),
+            ("expect", "100-continue"),
+            ("x-registry-auth", "secret"),
+            ("user-agent", "docker"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let outgoing = Outgoing::new(Method::POST, "/x").headers(&headers);
+        let request = outgoing.request(&node("1.24", "1.41"), None).unwrap();
+        let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["user-agent", "x-registry-auth"]);
+    }
+
+    #[test]
+    fn refusals_are_read_in_both_forms() {
+        let node = node("1.24", "1.41");
+        for content in [&b"{\"message\":\"in use\"}\n"[..], b"in use\n"] {
+            let error = node.refused(StatusCode::CONFLICT, content, "/x");
+            assert_eq!(error.status(), StatusCode::CONFLICT);
+            assert_eq!(error.to_string(), "in use");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Names of images, as people write them. Pure.
+
+/// What a person means by the name of an image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ImageName {
+    /// The repository as engines list it: `busybox`, `reg.io/a/b`.
+    pub repository: String,
+    /// The tag, or the digest with its `sha256:`; neither where none is written.
+    pub version: Option<Version>,
+}
+
+/// Which of a repository's images.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Version {
+    /// What follows `:`.
+    Tag(String),
+    /// What follows `@`.
+    Digest(String),
+}
+
+impl ImageName {
+    /// Reads a name. Every text is one; the engine says what it thinks of it.
+    pub fn read(text: &str) -> Self {
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (text, None),
+        };
+        let slash = name.rfind('/').map_or(0, |slash| slash + 1);
+        let (repository, tag) = match name[slash..].find(':') {
+            Some(colon) => (&name[..slash + colon], Some(&name[slash + colon + 1..])),
+            None => (name, None),
+        };
+        let version = match (digest, tag) {
+            (Some(digest), _) => Some(Version::Digest(digest.to_owned())),
+            (None, Some(tag)) => Some(Version::Tag(tag.to_owned())),
+            (None, None) => None,
+        };
+        Self {
+            repository: familiar(repository).to_owned(),
+            version,
+        }
+    }
+
+    /// The name as engines list it, with the tag that is meant where none is written.
+    pub fn listed(&self) -> String {
+        match &self.version {
+            Some(Version::Tag(tag)) => format!("{}:{tag}", self.repository),
+            Some(Version::Digest(digest)) => format!("{}@{digest}", self.repository),
+            None => format!("{}:latest", self.repository),
+        }
+    }
+
+    /// The registry that has it.
+    pub fn registry(&self) -> &str {
+        match self.repository.split_once('/') {
+            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+            _ => DOCKER_HUB,
+        }
+    }
+
+    /// The parameters of a pull: without a tag an engine would pull all.
+    pub fn pull_query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let (name, tag) = match &self.version {
+            Some(Version::Digest(digest)) => (&self.repository, digest.as_str()),
+            Some(Version::Tag(tag)) => (&self.repository, tag.as_str()),
+            None => (&self.repository, "latest"),
+        };
+        query.append_pair("fromImage", name).append_pair("tag", tag);
+        query.finish()
+    }
+}
+
+/// Where images are that name no registry.
+pub const DOCKER_HUB: &str = "docker.io";
+
+fn familiar(repository: &str) -> &str {
+    for prefix in [
+        "docker.io/library/",
+        "docker.io/",
+        "index.docker.io/library/",
+        "index.docker.io/",
+    ] {
+        if let Some(familiar) = repository.strip_prefix(prefix) {
+            return familiar;
+        }
+    }
+    repository
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_engines_list_them() {
+        for (text, listed, registry, query) in [
+            (
+                "busybox",
+                "busybox:latest",
+                DOCKER_HUB,
+                "fromImage=busybox&tag=latest",
+            ),
+            (
+                "docker.io/library/busybox:1",
+                "busybox:1",
+                DOCKER_HUB,
+                "fromImage=busybox&tag=1",
+            ),
+            (
+                "docker.io/a/b",
+                "a/b:latest",
+                DOCKER_HUB,
+                "fromImage=a%2Fb&tag=latest",
+            ),
+            (
+                "reg.io/a/b:2",
+                "reg.io/a/b:2",
+                "reg.io",
+                "fromImage=reg.io%2Fa%2Fb&tag=2",
+            ),
+            (
+                "h:5000/a",
+                "h:5000/a:latest",
+                "h:5000",
+                "fromImage=h%3A5000%2Fa&tag=latest",
+            ),
+            (
+                "localhost/a:x",
+                "localhost/a:x",
+                "localhost",
+                "fromImage=localhost%2Fa&tag=x",
+            ),
+            (
+                "a:1@sha256:f",
+                "a@sha256:f",
+                DOCKER_HUB,
+                "fromImage=a&tag=sha256%3Af",
+            ),
+        ] {
+            let name = ImageName::read(text);
+            assert_eq!(name.listed(), listed);
+            assert_eq!(name.registry(), registry);
+            assert_eq!(name.pull_query(), query);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The cluster as a whole: signs of life, versions, `docker info`, logins, disk usage.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::call::{Call, read_json};
+use super::fanout;
+use super::forward::{ACTION, LOOKUP, Outgoing, WORK};
+use super::info::{self, ManagerReport, NodeReport};
+use super::merge::name_nodes;
+use super::route::{Route, handler};
+use super::{Api, ApiError, Standing, answer};
+use crate::cluster::{NodeStatus, NodeView};
+use crate::listen::Served;
+
+/// The rows of this group.
+pub const ROUTES: &[Route] = &[
+    Route::new(Method::HEAD, "/_ping", handler!(ping)),
+    Route::new(Method::GET, "/_ping", handler!(ping)),
+    Route::new(Method::GET, "/version", handler!(version)),
+    Route::new(Method::GET, "/info", handler!(info)),
+    Route::new(Method::POST, "/auth", handler!(auth)),
+    Route::new(Method::GET, "/system/df", handler!(disk_usage)),
+    Route::new(Method::GET, "/plugins", handler!(plugins)),
+];
+
+async fn ping(call: Call) -> Result<Served, ApiError> {
+    let mut answer = answer::text("OK");
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        ("builder-version", "1"),
+        ("cache-control", "no-cache, no-store, must-revalidate"),
+        ("pragma", "no-cache"),
+        ("swarm", "inactive"),
+    ] {
+        headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    drop(call);
+    Ok(answer)
+}
+
+async fn version(call: Call) -> Result<Served, ApiError> {
+    let version = info::version(&call.api.report(), call.api.window());
+    Ok(answer::json(StatusCode::OK, &version))
+}
+
+async fn info(call: Call) -> Result<Served, ApiError> {
+    let nodes = call.api.cluster().nodes();
+    let images = nodes.iter().map(|node| node.images).sum();
+    let nodes: Vec<NodeReport> = nodes.into_iter().map(report).collect();
+    let info = info::info(&call.api.report(), &nodes, images);
+    Ok(answer::json(StatusCode::OK, &info))
+}
+
+/// Any engine can ask a registry whether it takes a login, which is remembered if so.
+async fn auth(call: Call) -> Result<Served, ApiError> {
+    let login = read_json(call.body).await?;
+    let outgoing = Outgoing::new(Method::POST, "/auth").json(login.to_string());
+    let answer = call
+        .api
+        .any_node()?
+        .pass(outgoing, call.client, ACTION)
+        .await?;
+    if answer.status().is_success() {
+        call.api.inner.logins.accepted(&login);
+    }
+    Ok(answer)
+}
+
+async fn disk_usage(call: Call) -> Result<Served, ApiError> {
+    let nodes = call.api.healthy()?;
+    let query = call.query.encoded();
+    let parts = fanout::each(nodes, |node| {
+        let outgoing = Outgoing::new(Method::GET, "/system/df").query(query.as_deref());
+        async move {
+            let mut usage = node.json(outgoing, call.client, WORK).await?;
+            name_nodes(&mut usage, &node.about.name);
+            Ok(usage)
+        }
+    });
+    Ok(answer::json(StatusCode::OK, &fanout::merged(parts.await)?))
+}
+
+/// Plugins belong to engines; the cluster itself has none.
+async fn plugins(_: Call) -> Result<Served, ApiError> {
+    Ok(answer::json(StatusCode::OK, &json!([])))
+}
+
+/// Passes a request on to any engine.
+pub(super) async fn anywhere(call: Call, path: String) -> Result<Served, ApiError> {
+    let node = call.api.any_node()?;
+    let client = call.client;
+    node.pass(call.outgoing(path), client, LOOKUP).await
+}
+
+impl Api {
+    fn report(&self) -> ManagerReport {
+        let settings = &self.inner.settings;
+        let (role, primary) = match (settings.standing)() {
+            Standing::Primary => ("primary", None),
+            Standing::Replica { primary } => ("replica", primary),
+        };
+        ManagerReport {
+            role,
+            primary,
+            strategy: settings.strategy.clone(),
+            filters: settings.filters.clone(),
+            host: settings.host.clone(),
+            experimental: settings.experimental,
+        }
+    }
+}
+
+fn report(node: NodeView) -> NodeReport {
+    let about = node.about.as_deref();
+    NodeReport {
+        name: about.map(|about| about.name.clone()).unwrap_or_default(),
+        addr: node.addr.to_string(),
+        id: about.map(|about| about.id.clone()).unwrap_or_default(),
+        status: node.status.to_string(),
+        containers: [node.counts.running, node.counts.paused, node.counts.stopped],
+        healthy: node.status == NodeStatus::Healthy,
+        cpus: (node.reserved.cpus, node.total.cpus),
+        memory: (node.reserved.memory, node.total.memory),
+        labels: about.map(|about| about.labels.clone()).unwrap_or_default(),
+        error: node.error,
+        updated_at: node.updated_at,
+        version: about.map(|about| about.version.clone()).unwrap_or_default(),
+    }
+}
+
+/// The value as text, where it is one.
+pub(super) fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

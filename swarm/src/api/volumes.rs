@@ -1,0 +1,240 @@
+//! Volumes: each node has its own, often of the same name.
+
+use std::collections::BTreeSet;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::call::{Call, read_json};
+use super::containers::random_id;
+use super::fanout;
+use super::forward::{ACTION, LOOKUP, Outgoing, WORK};
+use super::networks::is_called;
+use super::path::encode;
+use super::query::Filters;
+use super::route::{Route, handler};
+use super::system::text_of;
+use super::{Api, ApiError, Kind, answer};
+use crate::cluster::{NodeEngine, NodeObjects, Object};
+use crate::listen::Served;
+use rswarm_scheduler::Directives;
+
+/// The rows of this group.
+pub const ROUTES: &[Route] = &[
+    Route::new(Method::GET, "/volumes", handler!(list)),
+    Route::new(Method::POST, "/volumes/create", handler!(create)),
+    Route::new(Method::POST, "/volumes/prune", handler!(prune)),
+    Route::new(Method::GET, "/volumes/{}", handler!(inspect)),
+    Route::new(Method::DELETE, "/volumes/{}", handler!(remove)),
+];
+
+const LOCAL: &str = "local";
+
+/// The nodes to which a container with this local volume should go: those that have it, unless
+/// none has, or all.
+pub fn where_only(api: &Api, name: &str) -> Vec<String> {
+    let lists = api.cluster().volumes();
+    let healthy = lists.iter().filter(|list| list.node.is_healthy).count();
+    let found = matching(&lists, name).into_iter();
+    let found: Vec<_> = found
+        .filter(|(node, volume)| node.is_healthy && *volume.driver == *LOCAL)
+        .map(|(node, _)| node.about.name.clone())
+        .collect();
+    match found.len() == healthy {
+        true => Vec::new(),
+        false => found,
+    }
+}
+
+async fn list(call: Call) -> Result<Served, ApiError> {
+    let filters = call.query.filters()?;
+    call.api.cluster().settle().await;
+    let lists = call.api.cluster().volumes();
+    let shown = json!({"Volumes": listed(&lists, &filters), "Warnings": []});
+    Ok(answer::json(StatusCode::OK, &shown))
+}
+
+/// Local volumes are named after their node, too; all others are shown once.
+fn listed(lists: &[NodeObjects], filters: &Filters) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    let mut volumes = Vec::new();
+    for list in lists.iter().filter(|list| list.node.is_healthy) {
+        for volume in list.objects.iter() {
+            let is_local = *volume.driver == *LOCAL;
+            if !is_local && !seen.insert(&*volume.id) {
+                continue;
+            }
+            let Ok(mut shown) = serde_json::from_str::<Value>(volume.json.get()) else {
+                continue;
+            };
+            if is_local {
+                shown["Name"] = json!(format!("{}/{}", list.node.about.name, volume.id));
+            }
+            if is_wanted(&shown, &list.node, filters) {
+                volumes.push(shown);
+            }
+        }
+    }
+    volumes
+}
+
+fn is_wanted(volume: &Value, node: &NodeEngine, filters: &Filters) -> bool {
+    filters.0.iter().all(|(key, wanted)| {
+        let fits = |wanted: &String| match key.as_str() {
+            "name" => text_of(&volume["Name"]).contains(wanted.as_str()),
+            "driver" => volume["Driver"] == **wanted,
+            "node" => is_called(node, wanted),
+            "label" => match wanted.split_once('=') {
+                Some((label, value)) => volume["Labels"][label] == value,
+                None => volume["Labels"].get(wanted).is_some(),
+            },
+            _ => true,
+        };
+        match key.as_str() {
+            "label" => wanted.iter().all(fits),
+            _ => wanted.is_empty() || wanted.iter().any(fits),
+        }
+    })
+}
+
+/// What the engine says now; the first that has it, where several have one of this name.
+async fn inspect(call: Call) -> Result<Served, ApiError> {
+    let (node, name) = call.api.volumes(&call.name).await?.swap_remove(0);
+    let path = format!("/volumes/{}", encode(&name));
+    node.pass(Outgoing::new(Method::GET, path), call.client, LOOKUP)
+        .await
+}
+
+/// On every node, as containers may come to any; on one for `NODE/name`, on some for a whitelist.
+async fn create(call: Call) -> Result<Served, ApiError> {
+    let mut config = match read_json(call.body).await? {
+        Value::Null => json!({}),
+        config => config,
+    };
+    let written = text_of(&config["Name"]).to_owned();
+    let mut nodes = call.api.healthy()?;
+    match written.split_once('/') {
+        Some((node, name)) => {
+            config["Name"] = json!(name);
+            nodes.retain(|healthy| is_called(healthy, node));
+            if nodes.is_empty() {
+                return Err(ApiError::not_found(Kind::Node, node));
+            }
+        }
+        None => {
+            let directives = Directives::read(&config);
+            let directives = directives.map_err(|error| ApiError::Invalid(error.to_string()))?;
+            retain_listed(&mut nodes, &directives.whitelists)?;
+        }
+    }
+    if text_of(&config["Name"]).is_empty() {
+        config["Name"] = json!(random_id());
+    }
+    let body = config.to_string();
+    let parts = fanout::each(nodes, |node| {
+        let outgoing = Outgoing::new(Method::POST, "/volumes/create").json(body.clone());
+        async move { node.whole(outgoing, call.client, ACTION).await }
+    });
+    let done = fanout::all_done(parts.await)?;
+    for (node, _) in &done {
+        call.api.cluster().touched_volumes(&node.about.addr);
+    }
+    let first = done.into_iter().next();
+    let (status, created) = first.map_or((StatusCode::CREATED, "{}".into()), |(_, first)| first);
+    let mut answer = answer::raw_json(created);
+    *answer.status_mut() = status;
+    Ok(answer)
+}
+
+/// `node==a|b` of a whitelist leaves nodes `a` and `b`.
+fn retain_listed(nodes: &mut Vec<NodeEngine>, whitelists: &[String]) -> Result<(), ApiError> {
+    for whitelist in whitelists {
+        let listed = whitelist.split_once("==").map_or("", |(_, listed)| listed);
+        nodes.retain(|node| listed.split('|').any(|name| name == node.about.name));
+    }
+    match nodes.is_empty() {
+        true => Err(ApiError::Invalid(format!(
+            "no healthy node is in the whitelist {}",
+            whitelists.join(", ")
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// From all nodes that have it.
+async fn remove(call: Call) -> Result<Served, ApiError> {
+    let found = call.api.volumes(&call.name).await?;
+    let name = found
+        .first()
+        .map(|(_, name)| name.clone())
+        .unwrap_or_default();
+    let path = format!("/volumes/{}", encode(&name));
+    let query = call.query.encoded();
+    let nodes: Vec<_> = found.into_iter().map(|(node, _)| node).collect();
+    let parts = fanout::each(nodes, |node| {
+        let outgoing = Outgoing::new(Method::DELETE, path.clone()).query(query.as_deref());
+        async move { node.whole(outgoing, call.client, WORK).await }
+    });
+    let parts = parts.await;
+    for (node, _) in &parts {
+        call.api.cluster().touched_volumes(&node.about.addr);
+    }
+    fanout::all_done(parts)?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn prune(call: Call) -> Result<Served, ApiError> {
+    let query = call.query.encoded();
+    let parts = fanout::each(call.api.healthy()?, |node| {
+        let outgoing = Outgoing::new(Method::POST, "/volumes/prune").query(query.as_deref());
+        let api = call.api.clone();
+        async move {
+            let mut pruned = node.json(outgoing, call.client, WORK).await?;
+            api.cluster().touched_volumes(&node.about.addr);
+            let names = pruned["VolumesDeleted"].as_array_mut();
+            for name in names.into_iter().flatten() {
+                *name = json!(format!("{}/{}", node.about.name, text_of(name)));
+            }
+            Ok(pruned)
+        }
+    });
+    Ok(answer::json(StatusCode::OK, &fanout::merged(parts.await)?))
+}
+
+impl Api {
+    /// The nodes that answer and have a volume of this name, and its own name; one at least.
+    async fn volumes(&self, name: &str) -> Result<Vec<(NodeEngine, String)>, ApiError> {
+        self.cluster().settle().await;
+        let lists = self.cluster().volumes();
+        let found = matching(&lists, name);
+        let healthy = found.iter().filter(|(node, _)| node.is_healthy);
+        let healthy: Vec<_> = healthy
+            .map(|(node, volume)| ((*node).clone(), volume.id.to_string()))
+            .collect();
+        match (healthy.is_empty(), found.first()) {
+            (false, _) => Ok(healthy),
+            (true, Some((node, _))) => Err(ApiError::UnhealthyNode {
+                kind: Kind::Volume,
+                name: name.to_owned(),
+                node: node.about.name.clone(),
+            }),
+            (true, None) => Err(ApiError::not_found(Kind::Volume, name)),
+        }
+    }
+}
+
+fn matching<'a>(lists: &'a [NodeObjects], name: &str) -> Vec<(&'a NodeEngine, &'a Object)> {
+    let (of, bare) = match name.split_once('/') {
+        Some((node, bare)) => (Some(node), bare),
+        None => (None, name),
+    };
+    let nodes = lists
+        .iter()
+        .filter(|list| of.is_none_or(|of| is_called(&list.node, of)));
+    nodes
+        .flat_map(|list| {
+            let volumes = list.objects.iter().filter(|volume| *volume.id == *bare);
+            volumes.map(move |volume| (&list.node, volume))
+        })
+        .collect()
+}
