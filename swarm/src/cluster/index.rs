@@ -185,3 +185,6 @@ fn forget(bearers: &mut Bearers, text: &str, key: &Key) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,33 @@
 use rmachine_engine::full;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
 
 use super::*;
 
-/// A real engine that listens without TLS at `tcp://` for tests.
-fn named() -> Option<String> {
-    let url = std::env::var("RSWARM_TEST_ENGINE").ok();
-    let addr = url.and_then(|url| url.strip_prefix("tcp://").map(str::to_owned));
-    if addr.is_none() {
-        println!("skipped: RSWARM_TEST_ENGINE names no engine at tcp://");
-    }
-    addr
+/// Where the real engine of the environment is reached over TCP, as nodes are.
+async fn named() -> Option<String> {
+    let url = std::env::var("RMACHINE_TEST_ENGINE").ok();
+    let Some(socket) = url.and_then(|url| url.strip_prefix("unix://").map(str::to_owned)) else {
+        println!("skipped: RMACHINE_TEST_ENGINE names no engine's socket");
+        return None;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut engine = UnixStream::connect(socket).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut engine).await;
+            });
+        }
+    });
+    Some(addr)
 }
 
 #[tokio::test]
 async fn a_real_engine_is_a_node() {
-    let Some(addr) = named() else { return };
+    let Some(addr) = named().await else { return };
     let filters = vec![Filter::Health];
     let cluster = Cluster::new(ClusterSettings {
         refresh_min: Duration::from_secs(30),
