@@ -23,6 +23,10 @@ pub enum DiscoveryError {
     #[error("Leader election is only supported with consul, etcd and zookeeper discovery.")]
     NoElection,
 
+    /// A cluster takes no more members.
+    #[error("the cluster has too many members already")]
+    Full,
+
     /// No server of the store can be reached.
     #[error("cannot reach {server}")]
     Unreachable {

@@ -1,9 +1,11 @@
+use crate::embedded::Embedded;
 use crate::file::File;
 use crate::nodes::Nodes;
 use crate::token::TokenDiscovery;
 use crate::{Discovery, DiscoveryError, DiscoveryUrl, Election, StoreOptions, store};
 
-/// The discovery at a URL.
+/// The discovery at a URL. The one manager that keeps the membership of `embedded://` itself has a
+/// [`MembershipService`](crate::MembershipService) in its place.
 ///
 /// # Errors
 /// [`DiscoveryError::Option`] when it has to be told more than it is.
@@ -18,7 +20,7 @@ pub fn discovery(
             Box::new(TokenDiscovery::new(service.clone(), token, &options)?)
         }
         DiscoveryUrl::Store(url) => store::discovery(url, &options)?,
-        DiscoveryUrl::Embedded { .. } => return Err(DiscoveryError::Unsupported),
+        DiscoveryUrl::Embedded { managers } => Box::new(Embedded::new(managers, &options)?),
     })
 }
 

@@ -4,6 +4,7 @@
 //! [`discovery()`].
 
 mod api;
+mod embedded;
 mod entry;
 mod error;
 mod factory;
@@ -13,11 +14,15 @@ mod nodes;
 mod options;
 mod pattern;
 mod poll;
+mod roster;
+mod serving;
+mod state_file;
 mod store;
 mod token;
 mod url;
 
 pub use api::{Discovery, Election, Standing, Update};
+pub use embedded::MembershipService;
 pub use entry::{Entry, InvalidEntry};
 pub use error::DiscoveryError;
 pub use factory::{discovery, election, new_token};

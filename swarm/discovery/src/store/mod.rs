@@ -4,8 +4,8 @@
 mod campaign;
 mod consul;
 mod etcd;
-mod membership;
-mod watching;
+pub(crate) mod membership;
+pub(crate) mod watching;
 
 use crate::{Discovery, DiscoveryError, Election, StoreKind, StoreOptions, StoreUrl};
 

@@ -15,7 +15,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The members in a store, and what changes of them.
 #[async_trait]
-pub(super) trait Members: Send + 'static {
+pub(crate) trait Members: Send + 'static {
     /// A place in the store's history, and how it is gone on from.
     type Place: Send;
 
@@ -31,7 +31,7 @@ pub(super) trait Members: Send + 'static {
 
 /// One change of the members.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Added(Entry),
     Removed(Entry),
     All(BTreeSet<Entry>),
@@ -39,7 +39,7 @@ pub(super) enum Change {
 
 /// The members, and then each change. A store that lost its members gets the grace to be filled
 /// again.
-pub(super) fn watch<M: Members>(members: M, grace: Duration) -> BoxStream<'static, Update> {
+pub(crate) fn watch<M: Members>(members: M, grace: Duration) -> BoxStream<'static, Update> {
     let watching = Watching {
         members,
         place: None,

@@ -1,23 +1,23 @@
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Body;
+use tokio::time::Instant;
 
-use super::clusters::{Clusters, Denied};
+use super::clusters::{Clusters, Denied, Saved};
+use crate::serving::{self, Reply, seconds, text};
+use crate::state_file::{self, StateFile};
 use crate::{DiscoveryError, Entry};
 
 /// An entry is a host name and a port.
 const LONGEST_BODY: usize = 512;
 
-/// The entries' time where nobody says any, in seconds.
-const DEFAULT_TTL: u64 = 180;
+/// How long a member stays that does not say it.
+const DEFAULT_TTL: Duration = Duration::from_secs(180);
 
 /// The original's hosted service, spoken to in the same way:
 ///
@@ -27,115 +27,105 @@ const DEFAULT_TTL: u64 = 180;
 /// - `DELETE /v1/clusters/TOKEN` forgets the cluster
 pub struct TokenService {
     clusters: Mutex<Clusters>,
-    file: Option<PathBuf>,
+    file: StateFile,
 }
 
 impl TokenService {
-    /// A service that keeps what it knows in a file, or in memory alone.
+    /// A service that keeps what it knows in a file, or in memory alone. Members that the file
+    /// knows stay for their whole time anew.
     ///
     /// # Errors
     /// When there is a file that cannot be read, or holds something else.
     pub fn open(file: Option<PathBuf>) -> Result<Self, DiscoveryError> {
-        let clusters = match &file {
-            None => Clusters::default(),
-            Some(path) => read(path).map_err(|source| unusable(path, source))?,
-        };
+        let saved: Saved = state_file::read(file.as_deref())?;
+        let clusters = Clusters::restored(&saved, Instant::now())
+            .map_err(|detail| state_file::nonsense(file.as_deref(), detail))?;
         Ok(Self {
+            file: StateFile::new(file, clusters.revision()),
             clusters: Mutex::new(clusters),
-            file,
         })
     }
 
     /// Answers a request.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: Request<B>) -> Reply
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
         let path = head.uri.path().trim_end_matches('/');
-        let Some(rest) = path.strip_prefix("/v1/clusters") else {
-            return text(StatusCode::NOT_FOUND, "404 page not found");
+        let rest = path.strip_prefix("/v1/clusters");
+        let token = rest.map(|rest| rest.strip_prefix('/'));
+        let answered = match (head.method.as_str(), token) {
+            ("POST", Some(None)) if rest == Some("") => self.create().await,
+            ("GET", Some(Some(token))) => self.members(token).await,
+            ("POST", Some(Some(token))) => self.register(token, head.uri.query(), body).await,
+            ("DELETE", Some(Some(token))) => self.remove(token).await,
+            (_, Some(Some(_))) => Ok(not_allowed()),
+            (_, Some(None)) if rest == Some("") => Ok(not_allowed()),
+            _ => Ok(text(StatusCode::NOT_FOUND, "404 page not found")),
         };
-        let token = rest.strip_prefix('/').filter(|token| !token.contains('/'));
-        let ttl = ttl(head.uri.query());
-        match (head.method.as_str(), token) {
-            ("POST", None) if rest.is_empty() => self.create(),
-            ("GET", Some(token)) => self.members(token),
-            ("POST", Some(token)) => {
-                let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
-                    return text(StatusCode::BAD_REQUEST, "the body is no host:port");
-                };
-                let mut entry = String::new();
-                let read =
-                    std::io::Read::read_to_string(&mut body.aggregate().reader(), &mut entry);
-                match (read, entry.parse::<Entry>(), ttl) {
-                    (Ok(_), Ok(entry), Some(ttl)) => self.register(token, &entry, ttl),
-                    (_, _, None) => text(StatusCode::BAD_REQUEST, "ttl is no number of seconds"),
-                    _ => text(StatusCode::BAD_REQUEST, "the body is no host:port"),
-                }
-            }
-            ("DELETE", Some(token)) => {
-                let removed = self.clusters().remove(token);
-                self.saved(removed, StatusCode::OK, "OK")
-            }
-            (_, Some(_)) | (_, None) if token.is_some() || rest.is_empty() => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-            }
-            _ => text(StatusCode::NOT_FOUND, "404 page not found"),
-        }
+        answered.unwrap_or_else(|refusal| *refusal)
     }
 
-    fn create(&self) -> Response<Full<Bytes>> {
+    async fn create(&self) -> Result<Reply, Box<Reply>> {
         let mut token = String::with_capacity(32);
         for byte in rand::random::<[u8; 16]>() {
             // A string takes whatever is written to it.
             let _ = write!(token, "{byte:02x}");
         }
-        let created = self.clusters().create(&token, now());
-        self.saved(created, StatusCode::CREATED, &token)
+        let created = self.clusters().create(&token, Instant::now());
+        self.saved(created).await?;
+        Ok(text(StatusCode::CREATED, &token))
     }
 
-    fn register(&self, token: &str, entry: &Entry, ttl: u64) -> Response<Full<Bytes>> {
-        let registered = self.clusters().register(token, entry, ttl, now());
-        self.saved(registered, StatusCode::OK, "OK")
-    }
-
-    fn members(&self, token: &str) -> Response<Full<Bytes>> {
-        match self.clusters().members(token, now()) {
-            Ok(members) => {
-                let members = serde_json::Value::from(members).to_string();
-                let mut answer = text(StatusCode::OK, &members);
-                let json = HeaderValue::from_static("application/json");
-                answer.headers_mut().insert(CONTENT_TYPE, json);
-                answer
-            }
-            Err(denied) => refusal(denied),
-        }
-    }
-
-    /// Answers only when what was done is on disk.
-    fn saved(
+    async fn register<B>(
         &self,
-        done: Result<(), Denied>,
-        status: StatusCode,
-        body: &str,
-    ) -> Response<Full<Bytes>> {
-        if let Err(denied) = done {
-            return refusal(denied);
-        }
-        let written = match &self.file {
-            Some(path) => write(path, &self.clusters()),
-            None => Ok(()),
+        token: &str,
+        query: Option<&str>,
+        body: B,
+    ) -> Result<Reply, Box<Reply>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let ttl = seconds(query, "ttl", DEFAULT_TTL)?;
+        let odd = || Box::new(text(StatusCode::BAD_REQUEST, "the body is no host:port"));
+        let body = Limited::new(body, LONGEST_BODY).collect().await;
+        let body = body.map_err(|_| odd())?.to_bytes();
+        let entry = std::str::from_utf8(&body).map_err(|_| odd())?;
+        let entry: Entry = entry.parse().map_err(|_| odd())?;
+        let registered = self.clusters().register(token, entry, ttl, Instant::now());
+        self.saved(registered).await?;
+        Ok(text(StatusCode::OK, "OK"))
+    }
+
+    async fn members(&self, token: &str) -> Result<Reply, Box<Reply>> {
+        let members = self.clusters().members(token, Instant::now());
+        Ok(serving::json(&members.map_err(refusal)?.into()))
+    }
+
+    async fn remove(&self, token: &str) -> Result<Reply, Box<Reply>> {
+        let removed = self.clusters().remove(token);
+        self.saved(removed).await?;
+        Ok(text(StatusCode::OK, "OK"))
+    }
+
+    /// Comes back only when what was done is on disk.
+    async fn saved(&self, done: Result<(), Denied>) -> Result<(), Box<Reply>> {
+        done.map_err(refusal)?;
+        let current = || {
+            let clusters = self.clusters();
+            let content = serde_json::to_vec(&clusters.saved());
+            (clusters.revision(), content.map_err(std::io::Error::from))
         };
-        match written {
-            Ok(()) => text(status, body),
-            Err(error) => {
-                tracing::error!("the clusters could not be saved: {error}");
-                let message = "the clusters could not be saved";
-                text(StatusCode::INTERNAL_SERVER_ERROR, message)
-            }
-        }
+        let revision = self.clusters().revision();
+        let saved = self.file.save(revision, current).await;
+        saved.map_err(|error| {
+            tracing::error!("the clusters could not be saved: {error}");
+            let sentence = "the clusters could not be saved";
+            Box::new(text(StatusCode::INTERNAL_SERVER_ERROR, sentence))
+        })
     }
 
     fn clusters(&self) -> MutexGuard<'_, Clusters> {
@@ -143,56 +133,16 @@ impl TokenService {
     }
 }
 
-fn refusal(denied: Denied) -> Response<Full<Bytes>> {
-    match denied {
+fn refusal(denied: Denied) -> Box<Reply> {
+    Box::new(match denied {
         Denied::NoCluster => text(StatusCode::NOT_FOUND, "there is no such cluster"),
         Denied::TooMany => text(
             StatusCode::INSUFFICIENT_STORAGE,
             "there are too many already",
         ),
-    }
+    })
 }
 
-fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_owned())));
-    *answer.status_mut() = status;
-    answer
-}
-
-/// The query's `ttl`; `None` when it is no number.
-fn ttl(query: Option<&str>) -> Option<u64> {
-    let given = query
-        .unwrap_or_default()
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("ttl="));
-    given.map_or(Some(DEFAULT_TTL), |ttl| ttl.parse().ok())
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
-fn read(path: &Path) -> std::io::Result<Clusters> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Clusters::default()),
-        Err(error) => Err(error),
-    }
-}
-
-fn write(path: &Path, clusters: &Clusters) -> std::io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
-    file.write_all(&serde_json::to_vec(clusters)?)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn unusable(path: &Path, source: std::io::Error) -> DiscoveryError {
-    DiscoveryError::File {
-        path: path.to_owned(),
-        source,
-    }
+fn not_allowed() -> Reply {
+    text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
 }
