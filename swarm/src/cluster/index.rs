@@ -22,7 +22,8 @@ pub(crate) struct Index {
     newest: BTreeSet<(Reverse<i64>, Key)>,
 }
 
-type Bearers = BTreeMap<Arc<str>, BTreeSet<Key>>;
+/// Nearly every text has one bearer: a set would take many times the room.
+type Bearers = BTreeMap<Arc<str>, Vec<Key>>;
 
 /// What a name comes to.
 #[derive(Debug, Eq, PartialEq)]
@@ -164,22 +165,23 @@ impl Index {
 fn from<'a>(
     bearers: &'a Bearers,
     text: &'a str,
-) -> impl Iterator<Item = (&'a Arc<str>, &'a BTreeSet<Key>)> {
+) -> impl Iterator<Item = (&'a Arc<str>, &'a Vec<Key>)> {
     bearers
         .range::<str, _>((Bound::Included(text), Bound::Unbounded))
         .take_while(move |(key, _)| key.starts_with(text))
 }
 
 fn bear(bearers: &mut Bearers, text: &Arc<str>, key: &Key) {
-    bearers
-        .entry(Arc::clone(text))
-        .or_default()
-        .insert(key.clone());
+    let keys = bearers.entry(Arc::clone(text));
+    let keys = keys.or_insert_with(|| Vec::with_capacity(1));
+    if !keys.contains(key) {
+        keys.push(key.clone());
+    }
 }
 
 fn forget(bearers: &mut Bearers, text: &str, key: &Key) {
     if let Some(keys) = bearers.get_mut(text) {
-        keys.remove(key);
+        keys.retain(|borne| borne != key);
         if keys.is_empty() {
             bearers.remove(text);
         }

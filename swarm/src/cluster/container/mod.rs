@@ -3,9 +3,10 @@
 mod listed;
 mod status;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use rswarm_scheduler::Resident;
+use rswarm_scheduler::{Resident, SWARM_ID_LABEL};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -29,7 +30,7 @@ pub(crate) struct Container {
     /// When it was created, in seconds.
     pub(crate) created: i64,
     /// The engine's word for what it does.
-    pub(crate) state: Box<str>,
+    pub(crate) state: Cow<'static, str>,
     /// The sentence for what it does.
     pub(crate) status: Status,
     /// It belongs to the cluster's own machinery.
@@ -71,9 +72,9 @@ impl Container {
             id: Arc::clone(&resident.id),
             addr: Arc::clone(origin.addr),
             names: names.into(),
-            swarm_id: resident.swarm_id().map(Arc::from),
+            swarm_id: swarm_id(&resident),
             created: listed.created,
-            state: (*listed.state).into(),
+            state: status::word(&listed.state),
             status: Status::read(&listed.status, origin.now),
             is_own: is_own(&listed.image),
             is_inspected: false,
@@ -171,6 +172,12 @@ fn rewrite(
     };
     json.push('}');
     Ok((json.into(), status_at))
+}
+
+fn swarm_id(resident: &Resident) -> Option<Arc<str>> {
+    let labels = resident.labels.iter();
+    let mut ids = labels.filter(|(key, _)| **key == *SWARM_ID_LABEL);
+    ids.next().map(|(_, id)| Arc::clone(id))
 }
 
 fn is_own(image: &str) -> bool {

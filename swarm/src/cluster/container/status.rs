@@ -3,15 +3,30 @@
 //! Engines write it when they are asked. Read here, it ages by itself: what is kept is since when
 //! it holds.
 
+use std::borrow::Cow;
+
+/// Words that most containers share, so that each need not keep its own.
+const WORDS: [&str; 9] = [
+    "",
+    "running",
+    "exited",
+    "created",
+    "paused",
+    "Up ",
+    "Created",
+    " ago",
+    " (healthy)",
+];
+
 /// A status that knows its age.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Status {
     /// Before the age; all of it where there is none.
-    lead: Box<str>,
+    lead: Cow<'static, str>,
     /// Since when, in seconds of the manager's clock.
     since: Option<i64>,
     /// After the age.
-    tail: Box<str>,
+    tail: Cow<'static, str>,
 }
 
 const MINUTE: i64 = 60;
@@ -25,9 +40,9 @@ impl Status {
     /// Reads what an engine wrote at a time.
     pub(crate) fn read(text: &str, written: i64) -> Self {
         let whole = || Self {
-            lead: text.into(),
+            lead: word(text),
             since: None,
-            tail: "".into(),
+            tail: Cow::Borrowed(""),
         };
         let begins = match text.strip_prefix("Up ") {
             Some(_) => "Up ".len(),
@@ -41,9 +56,9 @@ impl Status {
         let (age, tail) = rest.split_at(ends.unwrap_or(rest.len()));
         match seconds(age) {
             Some(age) => Self {
-                lead: lead.into(),
+                lead: word(lead),
                 since: Some(written - age),
-                tail: tail.into(),
+                tail: word(tail),
             },
             None => whole(),
         }
@@ -74,6 +89,14 @@ impl Status {
         .into_iter()
         .find_map(|(words, health)| self.tail.contains(words).then_some(health))
         .unwrap_or("none")
+    }
+}
+
+/// A word, shared where it is a common one.
+pub(super) fn word(text: &str) -> Cow<'static, str> {
+    match WORDS.iter().find(|word| **word == text) {
+        Some(word) => Cow::Borrowed(word),
+        None => Cow::Owned(text.to_owned()),
     }
 }
 
