@@ -21,8 +21,9 @@ pub trait Discovery: Send + Sync {
     /// only when it had the time of two heartbeats to be filled again.
     fn watch(&self) -> BoxStream<'static, Update>;
 
-    /// Registers an entry at once, and again at every heartbeat for as long as the stream is
-    /// asked for more; an item tells how a round went. Refreshing an entry wakes no watcher.
+    /// Registers an entry at once, and again at every heartbeat, sooner after a failure, for as
+    /// long as the stream is asked for more; an item tells how a round went. Refreshing an entry
+    /// wakes no watcher.
     ///
     /// The entry outlasts the stream by the TTL; [`Discovery::deregister`] ends it at once.
     fn register(

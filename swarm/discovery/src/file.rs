@@ -1,16 +1,23 @@
 //! `file://`: a file with a node, or a range of nodes, a line. It is read again when it changes.
 
 use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Mutex;
 
 use crate::{Discovery, DiscoveryError, Entry, Update, pattern, poll};
 
 /// How often the file is looked at. The original waited for a whole heartbeat.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// The most that is read: a file that never ends is none.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 pub(crate) struct File {
     pub(crate) path: PathBuf,
@@ -19,14 +26,24 @@ pub(crate) struct File {
 #[async_trait]
 impl Discovery for File {
     async fn list(&self) -> Result<BTreeSet<Entry>, DiscoveryError> {
-        read(&self.path).await
+        Ok(members(&read(&self.path).await?, &self.path))
     }
 
     fn watch(&self) -> BoxStream<'static, Update> {
         let path = self.path.clone();
-        poll::changes(PERIOD, move || {
-            let path = path.clone();
-            async move { read(&path).await }
+        let last: Arc<Mutex<Last>> = Arc::default();
+        poll::changes(PERIOD, Duration::ZERO, move || {
+            let (path, last) = (path.clone(), Arc::clone(&last));
+            async move {
+                let text = read(&path).await?;
+                let mut last = last.lock().await;
+                // What is wrong with a line is told once.
+                if last.text.as_ref() != Some(&text) {
+                    last.members = members(&text, &path);
+                    last.text = Some(text);
+                }
+                Ok(last.members.clone())
+            }
         })
     }
 
@@ -44,13 +61,31 @@ impl Discovery for File {
     }
 }
 
-async fn read(path: &Path) -> Result<BTreeSet<Entry>, DiscoveryError> {
-    let text = tokio::fs::read_to_string(path).await;
-    let text = text.map_err(|source| DiscoveryError::File {
+/// What was read last, and what it says.
+#[derive(Default)]
+struct Last {
+    text: Option<String>,
+    members: BTreeSet<Entry>,
+}
+
+async fn read(path: &Path) -> Result<String, DiscoveryError> {
+    let mut text = String::new();
+    let reading = async {
+        let file = tokio::fs::File::open(path).await?;
+        file.take(LONGEST).read_to_string(&mut text).await
+    };
+    match reading.await {
+        Ok(read) if (read as u64) < LONGEST => Ok(text),
+        Ok(_) => Err(unusable(path, ErrorKind::FileTooLarge.into())),
+        Err(source) => Err(unusable(path, source)),
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> DiscoveryError {
+    DiscoveryError::File {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(members(&text, path))
+    }
 }
 
 /// The nodes of a file. `#` begins a comment. A line that is none is told of and passed over.
@@ -86,6 +121,17 @@ mod tests {
         let text = "# all\n10.0.0.1:1\n\n  b:2 # mine\nno entry\nc[1:2]:3\r\n10.0.0.1:1\n";
         let found = members(text, Path::new("f"));
         assert_eq!(found, entries(&["10.0.0.1:1", "b:2", "c1:3", "c2:3"]));
+    }
+
+    #[tokio::test]
+    async fn a_file_without_an_end_is_none() {
+        let file = File {
+            path: "/dev/zero".into(),
+        };
+        assert!(matches!(
+            file.list().await,
+            Err(DiscoveryError::File { .. })
+        ));
     }
 
     #[tokio::test]

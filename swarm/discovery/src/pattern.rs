@@ -2,36 +2,38 @@
 
 use crate::{Entry, InvalidUrl};
 
-/// The most addresses that one range may stand for.
-const MOST: u64 = 100_000;
+/// The most nodes that a list may stand for.
+const MOST: usize = 100_000;
 
 /// The nodes in a list that commas part.
 pub(crate) fn expand_all(text: &str) -> Result<Vec<Entry>, InvalidUrl> {
     let mut entries = Vec::new();
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
-        entries.extend(expand(part)?);
+    let parts = text.split(',').map(str::trim);
+    for part in parts.filter(|part| !part.is_empty()) {
+        expand(part, &mut entries)?;
     }
     Ok(entries)
 }
 
-/// The nodes that a text stands for: one, or those of its one range `[FROM:TO]`, both included,
-/// in decimal and without zeros before.
-pub(crate) fn expand(text: &str) -> Result<Vec<Entry>, InvalidUrl> {
+/// Adds the nodes that a text stands for: one, or those of its one range `[FROM:TO]`, both
+/// included, in decimal and without zeros before.
+fn expand(text: &str, entries: &mut Vec<Entry>) -> Result<(), InvalidUrl> {
     let Some((before, from, to, after)) = range(text) else {
-        return Ok(vec![text.parse()?]);
+        entries.push(text.parse()?);
+        return Ok(());
     };
     let no_range = || InvalidUrl::Range(text.to_owned());
     let from: u64 = from.parse().map_err(|_| no_range())?;
     let to: u64 = to.parse().map_err(|_| no_range())?;
-    if to < from || to - from >= MOST {
+    let room = MOST.saturating_sub(entries.len());
+    let steps = to.checked_sub(from).map(usize::try_from);
+    if !matches!(steps, Some(Ok(steps)) if steps < room) {
         return Err(no_range());
     }
-    let entry = |number: u64| Ok(format!("{before}{number}{after}").parse()?);
-    (from..=to).map(entry).collect()
+    for number in from..=to {
+        entries.push(format!("{before}{number}{after}").parse()?);
+    }
+    Ok(())
 }
 
 /// What is before, in and after the range. An IPv6 address in brackets is none.
@@ -45,6 +47,8 @@ fn range(text: &str) -> Option<(&str, &str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn expanded(text: &str) -> Result<Vec<String>, InvalidUrl> {
@@ -71,7 +75,12 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_an_error() {
-        for text in ["a[3:1]:1", "a[0:100000]:1", "a[1:99999999999999999999]:1"] {
+        for text in [
+            "a[3:1]:1",
+            "a[0:100000]:1",
+            "a[1:60000]:1,b[1:60000]:1",
+            "a[1:99999999999999999999]:1",
+        ] {
             assert!(
                 matches!(expanded(text), Err(InvalidUrl::Range(_))),
                 "{text}"
@@ -82,6 +91,18 @@ mod tests {
                 matches!(expanded(text), Err(InvalidUrl::Entry(_))),
                 "{text}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_as_long_as_it_says(
+            before in "[a-z.]{1,5}", after in "(\\.[a-z]{1,5})?", from in 0_u64..300, more in 0_u64..300,
+        ) {
+            let text = format!("{before}[{from}:{}]{after}:1", from + more);
+            let nodes: Vec<String> =
+                (from..=from + more).map(|number| format!("{before}{number}{after}:1")).collect();
+            prop_assert_eq!(expanded(&text), Ok(nodes));
         }
     }
 }

@@ -96,7 +96,7 @@ impl Discovery for TokenDiscovery {
 
     fn watch(&self) -> BoxStream<'static, Update> {
         let cluster = self.cluster.clone();
-        poll::changes(self.heartbeat, move || {
+        poll::changes(self.heartbeat, 2 * self.heartbeat, move || {
             let cluster = cluster.clone();
             async move { cluster.members().await }
         })
