@@ -2,10 +2,14 @@
 //!
 //! A manager (`rswarm manage`) knows its nodes from a discovery, keeps the state of each, and
 //! answers Docker clients as if all were one engine. An agent (`rswarm join`) only registers its
-//! engine.
+//! engine. Start reading at [`cli`].
 
 pub mod advertise;
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod listen;
+pub mod manager;
 pub mod tls;
+
+mod agent;

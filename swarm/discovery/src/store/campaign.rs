@@ -32,6 +32,11 @@ pub(super) trait Lock: Clone + Send + Sync + 'static {
 
     /// Waits until the lock may be free, or for this time.
     async fn changed(&self, limit: Duration) -> Result<(), DiscoveryError>;
+
+    /// How long the lock is held for sure after the store has heard of its holder.
+    async fn lease(&self, ttl: Duration) -> Duration {
+        ttl
+    }
 }
 
 /// What came of acquiring a lock.
@@ -86,7 +91,7 @@ async fn follow<L: Lock>(
     let begun = Instant::now();
     match lock.acquire(candidate, ttl).await {
         Ok(Attempt::Held) => {
-            let until = begun + ttl;
+            let until = begun + lock.lease(ttl).await;
             (Some(Standing::Primary { until }), State::Lead { until })
         }
         Ok(Attempt::Taken { by }) if told.as_ref() == Some(&by) => {
@@ -111,14 +116,14 @@ async fn lead<L: Lock>(
     ttl: Duration,
     until: Instant,
 ) -> (Option<Standing>, State) {
-    tokio::time::sleep(ttl / 3).await;
+    tokio::time::sleep(lock.lease(ttl).await / 3).await;
     loop {
         let begun = Instant::now();
         let left = until.saturating_duration_since(begun);
         let renewed = tokio::time::timeout(left, lock.renew(candidate, ttl)).await;
         match renewed {
             Ok(Ok(true)) => {
-                let until = begun + ttl;
+                let until = begun + lock.lease(ttl).await;
                 return (Some(Standing::Primary { until }), State::Lead { until });
             }
             Ok(Ok(false)) => return (None, State::Follow { told: None }),

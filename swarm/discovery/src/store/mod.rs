@@ -6,6 +6,7 @@ mod consul;
 mod etcd;
 pub(crate) mod membership;
 pub(crate) mod watching;
+mod zookeeper;
 
 use crate::{Discovery, DiscoveryError, Election, StoreKind, StoreOptions, StoreUrl};
 
@@ -43,7 +44,7 @@ pub(crate) fn discovery(
     match url.kind {
         StoreKind::Etcd => Ok(Box::new(etcd::Etcd::new(url, keys, options)?)),
         StoreKind::Consul => Ok(Box::new(consul::Consul::new(url, keys, options)?)),
-        StoreKind::ZooKeeper => Err(DiscoveryError::Unsupported),
+        StoreKind::ZooKeeper => Ok(Box::new(zookeeper::ZooKeeper::new(url, keys, options)?)),
     }
 }
 
@@ -56,6 +57,9 @@ pub(crate) fn election(
     match url.kind {
         StoreKind::Etcd => Ok(Box::new(etcd::Etcd::new(url, keys, options)?)),
         StoreKind::Consul => Ok(Box::new(consul::Consul::new(url, keys, options)?)),
-        StoreKind::ZooKeeper => Err(DiscoveryError::NoElection),
+        StoreKind::ZooKeeper => {
+            let store = zookeeper::ZooKeeper::new(url, keys, options)?;
+            Ok(Box::new(zookeeper::ZooKeeperElection::new(store)))
+        }
     }
 }

@@ -84,6 +84,39 @@ impl Server {
         Some(server)
     }
 
+    /// A ZooKeeper; `None`, with the reason printed, where there is none.
+    pub fn zookeeper() -> Option<Self> {
+        let java = program("java")?;
+        let jar = "/usr/share/java/zookeeper.jar";
+        if !PathBuf::from(jar).exists() {
+            skipped(&format!("there is no {jar}"));
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let port = free_port();
+        let config = dir.path().join("zoo.cfg");
+        let settings = format!(
+            "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
+             admin.enableServer=false\n",
+            data.display()
+        );
+        std::fs::write(&config, settings).unwrap();
+        let main = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+        let mut server = Self {
+            program: java,
+            arguments: ["-cp", jar, main, &config.display().to_string()]
+                .map(str::to_owned)
+                .to_vec(),
+            data,
+            port,
+            child: None,
+            dir,
+        };
+        server.start();
+        Some(server)
+    }
+
     /// Starts it, with the data from before if there are any, and waits until it listens.
     pub fn start(&mut self) {
         let log = File::create(self.dir.path().join("log")).unwrap();
@@ -138,11 +171,16 @@ fn program(name: &str) -> Option<PathBuf> {
     let places = std::env::split_paths(&path).map(|dir| dir.join(name));
     let found = places.into_iter().find(|place| place.is_file());
     if found.is_none() {
-        let test = thread::current().name().unwrap_or("a test").to_owned();
-        let line = format!("\n{test}: skipped: there is no program {name}\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        skipped(&format!("there is no program {name}"));
     }
     found
+}
+
+/// Says so past the test harness, which shows the output of failed tests only.
+fn skipped(why: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("\n{test}: skipped: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn free_port() -> u16 {

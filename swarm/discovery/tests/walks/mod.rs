@@ -1,4 +1,5 @@
 //! What every store must do.
+#![allow(dead_code, reason = "not every store holds elections")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,31 +23,73 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(3);
 const LEAD: Duration = Duration::from_secs(6);
 
-/// A store to walk through.
-pub struct Walk {
-    pub scheme: &'static str,
-    pub server: Server,
-}
+/// What keeps the members.
+pub trait Store {
+    /// `127.0.0.1:port`
+    fn address(&self) -> String;
 
-impl Walk {
-    fn url(&self, servers: &str) -> DiscoveryUrl {
-        format!("{}://{servers}/lab", self.scheme).parse().unwrap()
+    /// The URL, where these are the servers.
+    fn url(&self, scheme: &str, servers: &str) -> String {
+        format!("{scheme}://{servers}/lab")
     }
 
-    fn options() -> StoreOptions {
+    fn options(&self) -> StoreOptions {
+        StoreOptions::default()
+    }
+
+    /// Starts it, with the data from before if there are any, and waits until it listens.
+    fn start(&mut self);
+
+    /// Ends it as a power cut would.
+    fn stop(&mut self);
+
+    /// Takes all that it has kept away; it must be stopped.
+    fn wipe(&mut self);
+}
+
+impl Store for Server {
+    fn address(&self) -> String {
+        self.address()
+    }
+
+    fn start(&mut self) {
+        self.start();
+    }
+
+    fn stop(&mut self) {
+        self.stop();
+    }
+
+    fn wipe(&mut self) {
+        Server::wipe(self);
+    }
+}
+
+/// A store to walk through.
+pub struct Walk<S = Server> {
+    pub scheme: &'static str,
+    pub server: S,
+}
+
+impl<S: Store> Walk<S> {
+    fn url(&self, servers: &str) -> DiscoveryUrl {
+        self.server.url(self.scheme, servers).parse().unwrap()
+    }
+
+    fn options(&self) -> StoreOptions {
         StoreOptions {
             heartbeat: HEARTBEAT,
             limit: Duration::from_secs(5),
-            ..StoreOptions::default()
+            ..self.server.options()
         }
     }
 
     fn discovery(&self) -> Box<dyn Discovery> {
-        discovery(&self.url(&self.server.address()), Self::options()).unwrap()
+        discovery(&self.url(&self.server.address()), self.options()).unwrap()
     }
 
     fn election(&self) -> Box<dyn Election> {
-        election(&self.url(&self.server.address()), Self::options()).unwrap()
+        election(&self.url(&self.server.address()), self.options()).unwrap()
     }
 
     /// Registers an entry for as long as the task runs.
@@ -131,7 +174,7 @@ impl Walk {
     pub async fn another_server_is_asked(self) {
         let _member = self.member("10.0.0.1:2376");
         let servers = format!("{},{}", nobody(), self.server.address());
-        let store = discovery(&self.url(&servers), Self::options()).unwrap();
+        let store = discovery(&self.url(&servers), self.options()).unwrap();
         let mut watch = store.watch();
         wait_for(&mut watch, &["10.0.0.1:2376"]).await;
     }

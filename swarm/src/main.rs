@@ -1,0 +1,7 @@
+//! The `rswarm` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rswarm::cli::run(std::env::args_os())
+}

@@ -1,0 +1,142 @@
+//! The manager: discovery tells it the nodes, the election its role, and clients what to do.
+//!
+//! ```text
+//! discovery ──▶ cluster ◀── api ◀── listeners
+//!                            ▲
+//! election ──▶ role ─────────┘   (a replica passes on to the primary)
+//! ```
+
+mod replica;
+mod role;
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use http::Request;
+use hyper::body::Incoming;
+use rswarm_discovery::{Discovery, Election, Update};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, ApiSettings, Standing};
+use crate::cluster::{Cluster, ClusterSettings};
+use crate::listen::{Listener, Served, serve};
+use crate::tls::TlsConfigs;
+use replica::Forwarder;
+use role::Role;
+
+/// How long the lead may take to be given back when the program is told to stop.
+const RESIGN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a manager is made of.
+pub struct Manager {
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<watch::Receiver<TlsConfigs>>,
+    /// Who belongs to the cluster.
+    pub discovery: Box<dyn Discovery>,
+    /// How one of several managers becomes the primary.
+    pub replication: Option<Replication>,
+    /// How it deals with engines.
+    pub cluster: ClusterSettings,
+    /// How it answers; its standing is the manager's business.
+    pub api: ApiSettings,
+}
+
+/// One of several managers.
+pub struct Replication {
+    /// The election.
+    pub election: Box<dyn Election>,
+    /// Where others reach this one.
+    pub candidate: String,
+    /// How long a primary that is silent stays the primary.
+    pub ttl: Duration,
+}
+
+/// Runs a manager until it is told to stop; what is under way gets time to end.
+pub async fn run(manager: Manager, stop: CancellationToken) {
+    let replicated = manager.replication.is_some();
+    let first = match replicated {
+        true => Role::unknown(),
+        false => Role::Primary,
+    };
+    let (tell_role, role) = watch::channel(first);
+    let tls = manager.cluster.tls.clone();
+    let cluster = Cluster::new(manager.cluster);
+    let following = tokio::spawn(follow(manager.discovery, cluster.clone()));
+
+    let known = role.clone();
+    let api = Api::new(
+        cluster,
+        ApiSettings {
+            standing: Box::new(move || match known.borrow().clone() {
+                Role::Primary => Standing::Primary,
+                Role::Replica { primary, .. } => Standing::Replica { primary },
+            }),
+            ..manager.api
+        },
+    );
+    let service = Service {
+        api,
+        forwarder: Forwarder::new(tls, role.clone()),
+        role,
+    };
+    let answer = move |request| service.clone().answer(request);
+    let serving = serve(manager.listeners, manager.tls, answer, stop.clone());
+    match manager.replication {
+        None => serving.await,
+        Some(replication) => {
+            let election = &*replication.election;
+            let campaign =
+                role::campaign(election, replication.candidate, replication.ttl, tell_role);
+            tokio::select! {
+                () = serving => {}
+                () = campaign => {}
+            }
+            let resigned = tokio::time::timeout(RESIGN_LIMIT, election.resign()).await;
+            match resigned {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("the lead could not be given back: {error}"),
+                Err(_) => {
+                    tracing::warn!("the lead could not be given back within {RESIGN_LIMIT:?}")
+                }
+            }
+        }
+    }
+    following.abort();
+}
+
+/// Keeps the cluster's nodes what the discovery says they are.
+async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster) {
+    let mut updates = discovery.watch();
+    while let Some(update) = updates.next().await {
+        match update {
+            Update::Members(members) => {
+                tracing::info!("the discovery knows {} nodes", members.len());
+                cluster.set_members(&members);
+            }
+            Update::Trouble(error) => {
+                tracing::warn!("Discovery error: {error}; the nodes stay as they are");
+            }
+        }
+    }
+}
+
+/// Answers as the primary, or asks it.
+#[derive(Clone)]
+struct Service {
+    api: Api,
+    forwarder: Forwarder,
+    role: watch::Receiver<Role>,
+}
+
+impl Service {
+    async fn answer(self, request: Request<Incoming>) -> Served {
+        let is_primary = *self.role.borrow() == Role::Primary;
+        match is_primary || replica::is_its_own(request.uri().path()) {
+            true => self.api.handle(request).await,
+            false => self.forwarder.pass_on(request).await,
+        }
+    }
+}
