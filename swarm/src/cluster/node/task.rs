@@ -131,6 +131,7 @@ impl Task {
             slow_at: Instant::now() + SLOW,
         };
         self.take_list(&mut session, &list, None)?;
+        self.last_list = Some(fingerprint(&list));
         if let Some(turn) = turn {
             tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
             self.cluster.inner.events.turned(turn, &session.about);
@@ -233,6 +234,8 @@ impl Task {
             let ids = (dirty.len() <= MANY).then_some(&dirty);
             let list = fetch::containers(&session.engine, ids).await?;
             self.take_list(session, &list, ids)?;
+            // What is known may no longer be what the last whole list told.
+            self.last_list = None;
         }
         for kind in stale {
             let list = fetch::objects(&session.engine, kind).await?;
@@ -245,9 +248,7 @@ impl Task {
     /// Looks at the whole engine, as events may be lost.
     async fn refresh(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let list = fetch::containers(&session.engine, None).await?;
-        let mut hasher = DefaultHasher::new();
-        list.hash(&mut hasher);
-        let seen = Some(hasher.finish());
+        let seen = Some(fingerprint(&list));
         if self.last_list != seen {
             self.take_list(session, &list, None)?;
             self.last_list = seen;
@@ -293,7 +294,7 @@ impl Task {
         let mut state = self.cluster.write();
         for (container, resident) in read {
             let id = Arc::clone(&container.id);
-            if !state.put(container, resident) {
+            if !state.put(container, resident) && !session.uninspected.contains(&id) {
                 session.uninspected.push_back(id);
             }
         }
@@ -372,6 +373,12 @@ impl Task {
         let member = state.members.get_mut(&self.addr);
         member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
     }
+}
+
+fn fingerprint(list: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    list.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The next of those that wait; never, when there is none.
