@@ -23,6 +23,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long an address that does not answer holds up the next one of the same host.
 const NEXT_ADDRESS: Duration = Duration::from_secs(3);
 
+/// How much is read at a time: what one record of TLS holds.
+const READ_AT_ONCE: usize = 16 * 1024;
+
 /// One HTTP/1.1 connection to an engine.
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
@@ -72,6 +75,8 @@ impl Connection {
         let mut settings = http1::Builder::new();
         // What is passed on from others is to arrive as they wrote it.
         settings.preserve_header_case(true);
+        // A connection keeps the room that its longest answer took, and idle ones are many.
+        settings.read_buf_exact_size(Some(READ_AT_ONCE));
         let (sender, connection) = settings
             .handshake(TokioIo::new(stream))
             .await
