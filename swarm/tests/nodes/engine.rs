@@ -28,7 +28,7 @@ pub struct Simulated {
 }
 
 struct Engine {
-    id: Mutex<String>,
+    id: String,
     name: String,
     containers: Mutex<BTreeMap<String, Value>>,
     events: broadcast::Sender<String>,
@@ -46,7 +46,7 @@ impl Simulated {
     pub async fn start_at(name: &str, addr: &str) -> Self {
         let listener = TcpListener::bind(addr).await.unwrap();
         let engine = Arc::new(Engine {
-            id: Mutex::new(format!("ID-{name}")),
+            id: format!("ID-{name}"),
             name: name.to_owned(),
             containers: Mutex::default(),
             events: broadcast::Sender::new(256),
@@ -109,10 +109,6 @@ impl Simulated {
         self.engine.hangs.send_replace(hangs);
     }
 
-    pub fn change_id(&self, id: &str) {
-        id.clone_into(&mut lock(&self.engine.id));
-    }
-
     /// How often a path was asked for.
     pub fn asked(&self, path: &str) -> usize {
         lock(&self.engine.asked).get(path).copied().unwrap_or(0)
@@ -154,7 +150,7 @@ impl Engine {
                 "Os": "linux", "Arch": "amd64",
             })),
             "/info" => whole(&json!({
-                "ID": *lock(&self.id), "Name": self.name, "NCPU": 2,
+                "ID": self.id, "Name": self.name, "NCPU": 2,
                 "MemTotal": 4_000_000_000_u64, "Driver": "overlay2", "OSType": "linux",
                 "OperatingSystem": "Debian", "KernelVersion": "6.1", "Labels": ["zone=eu"],
             })),
