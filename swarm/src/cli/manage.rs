@@ -1,5 +1,7 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
+use rswarm_discovery::{Discovery, DiscoveryUrl, MembershipService};
 use rswarm_scheduler::node::Overcommit;
 use rswarm_scheduler::{Filter, Scheduler, Strategy};
 
@@ -60,6 +62,10 @@ pub struct Args {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    /// A file that keeps the membership of embedded:// over a restart
+    #[arg(long, value_name = "FILE")]
+    membership_file: Option<PathBuf>,
 
     /// How often a discovery that tells of no changes is asked
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
@@ -138,6 +144,21 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if files.as_ref().is_some_and(|files| files.ca.is_none()) {
         tracing::warn!("--tls without --tlsverify: every client is let in, and no engine verified");
     }
+    let membership = match &url {
+        DiscoveryUrl::Embedded { managers } if managers.is_empty() => {
+            if files.as_ref().is_none_or(|files| files.ca.is_none()) {
+                return Err(Failure::usage(
+                    "embedded:// needs --tlsverify: whoever reaches the manager could join",
+                ));
+            }
+            Some(MembershipService::open(args.membership_file)?)
+        }
+        _ => None,
+    };
+    let discovery: Box<dyn Discovery> = match &membership {
+        Some(membership) => Box::new(membership.clone()),
+        None => args.store.discovery(&url, args.heartbeat)?,
+    };
     let tls = files.map(tls::reloaded).transpose()?;
 
     let mut listeners = Vec::new();
@@ -147,7 +168,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     let manager = Manager {
         listeners,
-        discovery: args.store.discovery(&url, args.heartbeat)?,
+        discovery,
+        membership,
         replication: election
             .zip(advertise)
             .map(|(election, candidate)| Replication {

@@ -14,13 +14,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use http::Request;
 use hyper::body::Incoming;
-use rswarm_discovery::{Discovery, Election, Update};
+use rswarm_discovery::{Discovery, Election, MembershipService, Update};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiSettings, Standing};
 use crate::cluster::{Cluster, ClusterSettings};
-use crate::listen::{Listener, Served, serve};
+use crate::listen::{Listener, Served, boxed, serve};
 use crate::tls::TlsConfigs;
 use replica::Forwarder;
 use role::Role;
@@ -36,6 +36,8 @@ pub struct Manager {
     pub tls: Option<watch::Receiver<TlsConfigs>>,
     /// Who belongs to the cluster.
     pub discovery: Box<dyn Discovery>,
+    /// The membership that agents are to be served, where this manager keeps it.
+    pub membership: Option<MembershipService>,
     /// How one of several managers becomes the primary.
     pub replication: Option<Replication>,
     /// How it deals with engines.
@@ -80,8 +82,16 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
     let service = Service {
         api,
         forwarder: Forwarder::new(tls, role.clone()),
+        membership: manager.membership.clone(),
         role,
     };
+    if let Some(membership) = manager.membership {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            membership.stop();
+        });
+    }
     let answer = move |request| service.clone().answer(request);
     let serving = serve(manager.listeners, manager.tls, answer, stop.clone());
     match manager.replication {
@@ -128,11 +138,17 @@ async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster) {
 struct Service {
     api: Api,
     forwarder: Forwarder,
+    membership: Option<MembershipService>,
     role: watch::Receiver<Role>,
 }
 
 impl Service {
     async fn answer(self, request: Request<Incoming>) -> Served {
+        if let Some(membership) = &self.membership
+            && MembershipService::serves(request.uri().path())
+        {
+            return boxed(membership.handle(request).await);
+        }
         let is_primary = *self.role.borrow() == Role::Primary;
         match is_primary || replica::is_its_own(request.uri().path()) {
             true => self.api.handle(request).await,
