@@ -41,7 +41,7 @@ up() {
     exec 9>"$LAB/lock"
     flock -w 1800 9 || cannot "another lab.sh has held $LAB/lock for half an hour"
     apt_install docker.io debootstrap openssh-client openssh-server iptables iproute2 openssl \
-        faketime fish zsh tcsh etcd-server 9>&- || cannot "$build_env_error"
+        faketime fish zsh tcsh etcd-server zookeeper 9>&- || cannot "$build_env_error"
     started=
     start_engine
 
