@@ -13,6 +13,8 @@
 
 mod client;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::Embedded;
 pub use service::MembershipService;

@@ -78,15 +78,14 @@ impl MembershipService {
 
     /// Whether a request with this path is for the service.
     pub fn serves(path: &str) -> bool {
-        path.strip_prefix(PATH)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        below(path).is_some()
     }
 
     /// Answers a request; one for a version that is not there yet waits for it.
     pub async fn handle<B>(&self, request: Request<B>) -> Reply {
         let (method, query) = (request.method().as_str(), request.uri().query());
-        let rest = request.uri().path().strip_prefix(PATH);
-        let answered = match (method, rest.map(|rest| rest.strip_prefix('/'))) {
+        let below = below(request.uri().path());
+        let answered = match (method, below.map(|rest| rest.strip_prefix('/'))) {
             ("GET", Some(None)) => self.members(query).await,
             ("PUT", Some(Some(entry))) => self.put(entry, query).await,
             ("DELETE", Some(Some(entry))) => self.delete(entry).await,
@@ -267,6 +266,12 @@ impl Discovery for MembershipService {
         let ((), revision) = self.with(|roster, _| roster.remove(entry));
         self.save(revision).await
     }
+}
+
+/// What is below the path of the members, with a slash before; nothing for the members themselves.
+fn below(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(PATH)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 fn restored(saved: &BTreeMap<String, u64>) -> Result<Roster, String> {

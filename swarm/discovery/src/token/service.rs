@@ -146,3 +146,96 @@ fn refusal(denied: Denied) -> Box<Reply> {
 fn not_allowed() -> Reply {
     text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+
+    use super::*;
+
+    async fn ask(
+        service: &TokenService,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path);
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let answer = service.handle(request.body(body).unwrap()).await;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn answers_as_the_hosted_service_did() {
+        let service = TokenService::open(None).unwrap();
+        let (status, token) = ask(&service, "POST", "/v1/clusters", "").await;
+        assert_eq!(status, StatusCode::CREATED);
+        assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let cluster = format!("/v1/clusters/{token}");
+        let long = format!("{}:1", "a".repeat(LONGEST_BODY));
+        let with_ttl = format!("{cluster}?ttl=20");
+        let odd_ttl = format!("{cluster}?ttl=20s");
+        let deeper = format!("{cluster}/{token}");
+        for (method, path, body, status, said) in [
+            ("GET", cluster.as_str(), "", 200, "[]"),
+            ("POST", &with_ttl, "10.0.0.2:2376", 200, "OK"),
+            ("POST", &cluster, "[fd00::1]:2376", 200, "OK"),
+            ("POST", &cluster, "10.0.0.2:2376", 200, "OK"),
+            (
+                "GET",
+                &cluster,
+                "",
+                200,
+                r#"["10.0.0.2:2376","[fd00::1]:2376"]"#,
+            ),
+            ("POST", &odd_ttl, "a:1", 400, "ttl is no number of seconds"),
+            ("POST", &cluster, "a", 400, "the body is no host:port"),
+            ("POST", &cluster, &long, 400, "the body is no host:port"),
+            (
+                "POST",
+                "/v1/clusters/typo",
+                "a:1",
+                404,
+                "there is no such cluster",
+            ),
+            (
+                "GET",
+                "/v1/clusters/typo",
+                "",
+                404,
+                "there is no such cluster",
+            ),
+            ("GET", &deeper, "", 404, "there is no such cluster"),
+            ("PUT", &cluster, "", 405, "method not allowed"),
+            ("GET", "/v1/clusters", "", 405, "method not allowed"),
+            ("POST", "/v1/clustersandmore", "", 404, "404 page not found"),
+            ("GET", "/", "", 404, "404 page not found"),
+            ("DELETE", &cluster, "", 200, "OK"),
+            ("DELETE", &cluster, "", 404, "there is no such cluster"),
+        ] {
+            let answered = ask(&service, method, path, body).await;
+            assert_eq!(
+                (answered.0.as_u16(), answered.1.as_str()),
+                (status, said),
+                "{method} {path}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn something_else_is_no_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("clusters");
+        for content in ["", "[]", r#"{"t":{"a":1}}"#] {
+            std::fs::write(&file, content).unwrap();
+            let opened = TokenService::open(Some(file.clone()));
+            assert!(
+                matches!(opened, Err(DiscoveryError::File { .. })),
+                "{content}"
+            );
+        }
+    }
+}
