@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -20,6 +20,9 @@ use crate::DiscoveryError;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
+
+/// The longest answer that is heard: 10,000 members are far below.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The servers of a store.
 #[derive(Clone)]
@@ -107,11 +110,17 @@ impl Servers {
             Some(config) => ClientConfig::clone(&config),
             None => public()?,
         };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        // Whoever cannot be connected to leaves the others their share of the limit.
+        let servers = u32::try_from(urls.len()).unwrap_or(u32::MAX).max(1);
+        tcp.set_connect_timeout(Some(limit / servers));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
@@ -151,10 +160,11 @@ impl Servers {
         let asking = async {
             let (server, response) = self.first_answer(ask).await?;
             let (head, body) = response.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|source| unreachable(&server, source))?;
+            let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+            let body = body.map_err(|source| DiscoveryError::Unreachable {
+                server: server.clone(),
+                source,
+            })?;
             Ok(Answer {
                 server,
                 status: head.status.as_u16(),
@@ -254,4 +264,91 @@ fn public() -> Result<ClientConfig, DiscoveryError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| DiscoveryError::Certificates(rmachine_pki::PkiError::Tls(error)))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(4);
+
+    /// A server that answers everything in the same way.
+    async fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    fn servers(urls: &[&str]) -> Servers {
+        let urls = urls.iter().map(|url| (*url).to_owned()).collect();
+        Servers::new(urls, None, LIMIT).unwrap()
+    }
+
+    async fn status(servers: &Servers) -> Result<u16, DiscoveryError> {
+        let asked = servers.ask(&Ask::new(Method::GET, "/")).await;
+        asked.map(|answer| answer.status)
+    }
+
+    const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK";
+    const ILL: &str = "HTTP/1.1 503 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn who_has_no_answer_is_passed_over() {
+        let (well, ill) = (answering(WELL).await, answering(ILL).await);
+        let nobody = "http://127.0.0.1:1";
+        let both = servers(&[nobody, &ill, &well]);
+        assert_eq!(status(&both).await.unwrap(), 200);
+        assert_eq!(both.current.load(Ordering::Relaxed), 2);
+        // With none that is better, the refusal is the answer.
+        assert_eq!(status(&servers(&[nobody, &ill])).await.unwrap(), 503);
+        let error = status(&servers(&[nobody])).await.unwrap_err();
+        assert!(
+            matches!(error, DiscoveryError::Unreachable { .. }),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_connected_to_does_not_use_the_limit_up() {
+        // The kernel drops whoever wants to connect where too many wait already.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) =
+            tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+        {
+            waiting.push(stream);
+        }
+        let well = answering(WELL).await;
+        let both = servers(&[&format!("http://{address}"), &well]);
+        assert_eq!(status(&both).await.unwrap(), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_is_asked_last_the_next_time() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let well = answering(WELL).await;
+        let both = servers(&[&url, &well]);
+        let error = status(&both).await.unwrap_err();
+        assert!(
+            matches!(error, DiscoveryError::Deadline { .. }),
+            "{error:?}"
+        );
+        assert_eq!(both.current.load(Ordering::Relaxed), 1);
+        tokio::time::resume();
+        assert_eq!(status(&both).await.unwrap(), 200);
+    }
 }

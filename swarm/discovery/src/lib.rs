@@ -26,6 +26,6 @@ pub use embedded::MembershipService;
 pub use entry::{Entry, InvalidEntry};
 pub use error::DiscoveryError;
 pub use factory::{discovery, election, new_token};
-pub use options::StoreOptions;
+pub use options::{Secret, StoreOptions};
 pub use token::TokenService;
 pub use url::{DiscoveryUrl, InvalidUrl, StoreKind, StoreUrl};

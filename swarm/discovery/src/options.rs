@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,36 @@ pub struct StoreOptions {
     /// How a store is spoken to over TLS; in the clear without it.
     pub tls: Option<Arc<ClientConfig>>,
     /// Consul's token.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// How often a discovery that tells of no changes is asked.
     pub heartbeat: Duration,
     /// How long one call may take.
     pub limit: Duration,
     /// The service that `token://TOKEN` means.
     pub discovery_url: Option<String>,
+}
+
+/// A text that is not shown to anybody. `Debug` does not, either.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Secret {
+    /// The text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Where the original keeps the members.
@@ -41,8 +65,9 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// Reads `--discovery-opt NAME=VALUE`: `kv.path`, `kv.token`, and `kv.cacertfile`,
-    /// `kv.certfile` and `kv.keyfile`, of which all must be there or none.
+    /// Reads `--discovery-opt NAME=VALUE`: `kv.path`; `kv.tokenfile`, or `kv.token`, which everybody
+    /// on the machine can read; and `kv.cacertfile`, `kv.certfile` and `kv.keyfile`, of which all
+    /// must be there or none.
     ///
     /// # Errors
     /// [`DiscoveryError::Option`] for what is none; [`DiscoveryError::File`] and
@@ -56,7 +81,11 @@ impl StoreOptions {
             })?;
             match name {
                 "kv.path" => parsed.path = value.trim_matches('/').to_owned(),
-                "kv.token" => parsed.token = Some(value.to_owned()),
+                "kv.token" => parsed.token = Some(value.to_owned().into()),
+                "kv.tokenfile" => {
+                    let token = read(Path::new(value))?;
+                    parsed.token = Some(token.trim().to_owned().into());
+                }
                 "kv.cacertfile" => ca = Some(value.into()),
                 "kv.certfile" => certificate = Some(value.into()),
                 "kv.keyfile" => key = Some(value.into()),
@@ -108,7 +137,13 @@ mod tests {
         assert_eq!(parse(&[]).unwrap().path, "docker/swarm/nodes");
         let options = parse(&["kv.path=/my/nodes/", "kv.token=a=b"]).unwrap();
         assert_eq!(options.path, "my/nodes");
-        assert_eq!(options.token.as_deref(), Some("a=b"));
+        assert_eq!(options.token.as_ref().map(Secret::reveal), Some("a=b"));
+        assert!(!format!("{options:?}").contains("a=b"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "0123-4567\n").unwrap();
+        let options = parse(&[&format!("kv.tokenfile={}", file.display())]).unwrap();
+        assert_eq!(options.token, Some("0123-4567".to_owned().into()));
     }
 
     #[test]

@@ -78,10 +78,13 @@ impl Dockerd {
         // Nothing of the machine's own engine is to leak in.
         std::fs::write(file("daemon.json"), "{}").unwrap();
         let log = File::create(file("log")).unwrap();
+        std::fs::create_dir_all("/etc/docker").unwrap();
         let port = free_port();
         let name = format!("node-{number}");
+        // Older engines keep their id in /etc/docker, wherever their data is.
+        let own = "hostname \"$0\" && mount -t tmpfs none /etc/docker && exec \"$@\"";
         let process = Command::new("unshare")
-            .args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", &name])
+            .args(["--uts", "--mount", "sh", "-c", own, &name])
             .arg("dockerd")
             .arg("--config-file")
             .arg(file("daemon.json"))
@@ -170,7 +173,7 @@ pub fn image(into: &Path) {
             mkdir -p "root$(dirname "$library")"
             cp -L "$library" "root$library"
         done
-        for name in sh cat echo sleep ls wc head tail touch stty true false; do
+        for name in sh cat echo sleep ls wc head tail touch true false; do
             ln -s busybox "root/bin/$name"
         done
         tar -C root -cf image.tar .

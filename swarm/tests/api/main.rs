@@ -8,6 +8,7 @@
 
 mod engine;
 mod manager;
+mod protocol;
 mod session;
 
 use engine::Dockerd;

@@ -87,13 +87,27 @@ impl Manager {
             config: tempfile::tempdir().unwrap(),
             _stop: stop.drop_guard(),
         };
-        started.until("all nodes are healthy", || {
-            let nodes = started.cluster.nodes();
-            nodes.len() == engines.len()
-                && nodes.iter().all(|node| node.status == NodeStatus::Healthy)
-        })
-        .await;
         started
+            .until("all nodes are healthy", || {
+                let nodes = started.cluster.nodes();
+                nodes.len() == engines.len()
+                    && nodes.iter().all(|node| node.status == NodeStatus::Healthy)
+            })
+            .await;
+        started
+    }
+
+    /// How many clients' connections are open on this side.
+    pub fn connections(&self) -> usize {
+        let port = format!(":{:04X}", self.port);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let open = table.lines().filter(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let is_ours = words.next().is_some_and(|local| local.ends_with(&port));
+            // Established, or ended by the other side only.
+            is_ours && matches!(words.nth(1), Some("01" | "08"))
+        });
+        open.count()
     }
 
     pub async fn until(&self, what: &str, so: impl Fn() -> bool) {
@@ -105,12 +119,22 @@ impl Manager {
         }
     }
 
-    /// A command of the client, to be started.
+    /// A command of the client, to be started. It ends in time by itself.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
+        command.args(["-k", "5", COMMAND, "docker"]).args(args);
+        self.with_environment(command)
+    }
+
+    /// A command of the client that is killed by who starts it.
+    pub fn command_to_kill(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(args);
+        self.with_environment(command)
+    }
+
+    fn with_environment(&self, mut command: Command) -> Command {
         command
-            .args(["-k", "5", COMMAND, "docker"])
-            .args(args)
             .env("DOCKER_HOST", format!("tcp://127.0.0.1:{}", self.port))
             .env("DOCKER_CONFIG", self.config.path())
             .env("DOCKER_BUILDKIT", "0")

@@ -66,7 +66,7 @@ impl Consul {
         let mut servers = Servers::new(urls, options.tls.clone(), options.limit)?;
         if let Some(token) = &options.token {
             let name = HeaderName::from_static("x-consul-token");
-            servers = servers.with_secret_header(name, token)?;
+            servers = servers.with_secret_header(name, token.reveal())?;
         }
         Ok(Self {
             servers,
