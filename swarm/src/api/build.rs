@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 use super::call::Call;
-use super::forward::{ACTION, WORK};
+use super::forward::{ACTION, WORK, at_end};
 use super::recent::Recent;
 use super::route::{Route, handler};
 use super::{Api, ApiError};
@@ -73,8 +73,9 @@ async fn build(mut call: Call) -> Result<Served, ApiError> {
     let answer = node
         .pass(call.outgoing("/build".to_owned()), client, WORK)
         .await?;
-    api.cluster().touched_images(&node.about.addr);
-    Ok(answer)
+    Ok(at_end(answer, move || {
+        api.cluster().touched_images(&node.about.addr);
+    }))
 }
 
 async fn cancel(call: Call) -> Result<Served, ApiError> {

@@ -1,11 +1,13 @@
 //! Requests that go on to an engine, and its answers on their way back.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use rmachine_engine::{ApiVersion, Body, EngineBody, EngineError, full};
 use serde_json::Value;
 
@@ -244,6 +246,61 @@ pub fn passed(answer: Response<EngineBody>) -> Served {
     boxed(Response::from_parts(head, body))
 }
 
+/// Does something at the end of an answer, before the client knows of the end, and also when the
+/// client is gone before.
+pub fn at_end(answer: Served, then: impl FnOnce() + Send + 'static) -> Served {
+    answer.map(|body| {
+        let ending = Ending {
+            body,
+            then: Some(Box::new(then)),
+        };
+        ending.boxed_unsync()
+    })
+}
+
+struct Ending {
+    body: Body,
+    then: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Ending {
+    fn end(&mut self) {
+        if let Some(then) = self.then.take() {
+            then();
+        }
+    }
+}
+
+impl hyper::body::Body for Ending {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+            self.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.then.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     for name in &HOP_BY_HOP {
@@ -319,6 +376,20 @@ mod tests {
         let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["user-agent", "x-registry-auth"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_is_noticed_before_it_is_told() {
+        let (told, ended) = std::sync::mpsc::channel();
+        let answer = at_end(Response::new(full("x")), move || told.send(()).unwrap());
+        assert!(ended.try_recv().is_err());
+        answer.into_body().collect().await.unwrap();
+        ended.try_recv().unwrap();
+        let (told, ended) = std::sync::mpsc::channel();
+        drop(at_end(Response::new(full("x")), move || {
+            told.send(()).unwrap()
+        }));
+        ended.try_recv().unwrap();
     }
 
     #[test]

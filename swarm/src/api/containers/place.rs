@@ -85,6 +85,7 @@ impl Order {
         };
         // No registry has it, but perhaps a node.
         let image = self.blueprint.image();
+        self.api.cluster().settle().await;
         let nodes = self.api.cluster().images().into_iter();
         let has_it = nodes.filter(|node| node.node.is_healthy).find_map(|node| {
             node.objects

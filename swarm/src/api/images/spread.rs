@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::api::answer::JSON;
 use crate::api::call::Call;
 use crate::api::fanout;
-use crate::api::forward::{Outgoing, WORK};
+use crate::api::forward::{Outgoing, WORK, at_end};
 use crate::api::lines::{Lines, error_of};
 use crate::api::system::text_of;
 use crate::api::{ApiError, NodeFailure};
@@ -43,8 +43,9 @@ async fn spread(call: Call, path: &'static str) -> Result<Served, ApiError> {
         let answer = node
             .pass(call.outgoing(path.to_owned()), client, WORK)
             .await?;
-        api.cluster().touched_images(&node.about.addr);
-        return Ok(answer);
+        return Ok(at_end(answer, move || {
+            api.cluster().touched_images(&node.about.addr);
+        }));
     }
     let query = call.query.encoded();
     let mut feeds = Vec::with_capacity(nodes.len());
