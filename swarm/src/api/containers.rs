@@ -332,3 +332,44 @@ fn as_it_was(status: StatusCode, content: Bytes) -> Served {
     *answer.status_mut() = status;
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_get_the_engines_address_once() {
+        let mut bindings = json!([
+            {"HostIp": "0.0.0.0", "HostPort": "80"},
+            {"HostIp": "::", "HostPort": "80"},
+            {"HostIp": "192.168.0.1", "HostPort": "80"},
+        ]);
+        give_address(&mut bindings, "10.0.0.1");
+        assert_eq!(
+            bindings,
+            json!([
+                {"HostIp": "10.0.0.1", "HostPort": "80"},
+                {"HostIp": "192.168.0.1", "HostPort": "80"},
+            ])
+        );
+    }
+
+    #[test]
+    fn the_node_stands_before_the_name() {
+        let node = crate::api::forward::tests::node("1.24", "1.41");
+        let inspected = json!({
+            "Id": "x", "Name": "/c1", "New": 1,
+            "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "1"}], "81/tcp": null}},
+        });
+        let shown = with_node(inspected, &node);
+        let keys: Vec<_> = shown.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["Id", "Node", "Name", "New", "NetworkSettings"]);
+        assert_eq!(shown["Node"]["Name"], "node-1");
+        assert_eq!(shown["Node"]["Addr"], "127.0.0.1:1");
+        assert_eq!(
+            shown["NetworkSettings"]["Ports"]["80/tcp"][0]["HostIp"],
+            "127.0.0.1"
+        );
+        assert_eq!(with_node(json!([1]), &node), json!([1]));
+    }
+}

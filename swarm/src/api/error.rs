@@ -71,7 +71,7 @@ pub enum ApiError {
     Unschedulable(String),
 
     /// The container's node does not answer.
-    #[error("{kind} {name} running on unhealthy node {node}")]
+    #[error("{}", on_unhealthy(*.kind, .name, .node))]
     UnhealthyNode {
         /// What was looked for.
         kind: Kind,
@@ -238,6 +238,13 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     sentence
+}
+
+fn on_unhealthy(kind: Kind, name: &str, node: &str) -> String {
+    match kind {
+        Kind::Container => format!("Container {name} running on unhealthy node {node}"),
+        other => format!("the {other} {name} is on the unhealthy node {node} only"),
+    }
 }
 
 fn ambiguity(names: &[String]) -> String {

@@ -302,7 +302,21 @@ impl Drop for Ending {
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named = headers.get_all(header::CONNECTION).iter();
+    let named = named.filter_map(|names| names.to_str().ok());
+    let named: Vec<String> = named
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let mut headers = headers.clone();
+    for name in &named {
+        headers.remove(name.as_str());
+    }
+    if is_chunked {
+        // A length beside chunks is a lie that engines must not see.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
@@ -310,7 +324,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
@@ -319,7 +333,7 @@ mod tests {
     use super::*;
     use crate::cluster::About;
 
-    fn node(oldest: &str, newest: &str) -> NodeEngine {
+    pub(in crate::api) fn node(oldest: &str, newest: &str) -> NodeEngine {
         let endpoint = EngineEndpoint::without_tls("tcp://127.0.0.1:1").unwrap();
         let about = About {
             id: "ID".to_owned(),
@@ -362,8 +376,10 @@ mod tests {
     fn what_belongs_to_the_clients_connection_stays_there() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close"),
+            ("connection", "close, X-Own"),
+            ("x-own", "1"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
             ("host", "manager"),
             ("expect", "100-continue"),
             ("x-registry-auth", "secret"),

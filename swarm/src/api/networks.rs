@@ -380,3 +380,89 @@ fn is_refusal(error: &ApiError) -> bool {
         }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(nodes: &[(&str, Value)]) -> Vec<NodeObjects> {
+        let lists = nodes.iter().map(|(name, objects)| {
+            let mut node = crate::api::forward::tests::node("1.24", "1.41");
+            std::sync::Arc::make_mut(&mut node.about).name = (*name).to_owned();
+            let objects = objects.as_array().unwrap().iter().map(|object| {
+                let name = text_of(&object["Name"]);
+                let id = object["Id"].as_str().unwrap_or(name);
+                Object {
+                    id: id.into(),
+                    names: [name.into()].into(),
+                    driver: text_of(&object["Driver"]).into(),
+                    scope: text_of(&object["Scope"]).into(),
+                    json: serde_json::value::to_raw_value(object).unwrap(),
+                }
+            });
+            NodeObjects {
+                node,
+                objects: objects.collect(),
+            }
+        });
+        lists.collect()
+    }
+
+    fn cluster() -> Vec<NodeObjects> {
+        let own =
+            |id: &str| json!({"Name": "bridge", "Id": id, "Driver": "bridge", "Scope": "local"});
+        let wide = json!({"Name": "wide", "Id": "ffff", "Driver": "overlay", "Scope": "global",
+            "Labels": {"a": "b"}});
+        lists(&[
+            ("node-1", json!([own("aaaa"), wide])),
+            ("node-2", json!([own("aabb"), wide])),
+        ])
+    }
+
+    #[test]
+    fn local_networks_are_named_after_their_node_and_others_listed_once() {
+        let shown = |filters: &str| {
+            let listed = listed(&cluster(), &Filters::parse(filters).unwrap());
+            let names = listed.as_array().unwrap().iter();
+            names
+                .map(|network| text_of(&network["Name"]).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(""), ["node-1/bridge", "node-2/bridge", "wide"]);
+        for (filters, names) in [
+            (r#"{"driver":["overlay"]}"#, vec!["wide"]),
+            (
+                r#"{"type":["builtin"]}"#,
+                vec!["node-1/bridge", "node-2/bridge"],
+            ),
+            (r#"{"type":["custom"]}"#, vec!["wide"]),
+            (
+                r#"{"node":["node-2"],"scope":["local"]}"#,
+                vec!["node-2/bridge"],
+            ),
+            (r#"{"name":["node-1/br"]}"#, vec!["node-1/bridge"]),
+            (r#"{"label":["a=b"]}"#, vec!["wide"]),
+            (r#"{"id":["aab"]}"#, vec!["node-2/bridge"]),
+        ] {
+            assert_eq!(shown(filters), names, "{filters}");
+        }
+    }
+
+    #[test]
+    fn networks_are_found_by_whatever_means_them() {
+        let lists = cluster();
+        for (name, ids) in [
+            ("node-1/bridge", vec!["aaaa"]),
+            ("bridge", vec!["aaaa", "aabb"]),
+            ("/wide", vec!["ffff", "ffff"]),
+            ("aab", vec!["aabb"]),
+            ("aa", vec!["aaaa", "aabb"]),
+            ("node-3/bridge", vec![]),
+            ("", vec![]),
+        ] {
+            let found = matching(&lists, name);
+            let found: Vec<_> = found.iter().map(|(_, network)| &*network.id).collect();
+            assert_eq!(found, ids, "{name}");
+        }
+    }
+}

@@ -238,3 +238,75 @@ fn matching<'a>(lists: &'a [NodeObjects], name: &str) -> Vec<(&'a NodeEngine, &'
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(nodes: &[(&str, Value)]) -> Vec<NodeObjects> {
+        let lists = nodes.iter().map(|(name, objects)| {
+            let mut node = crate::api::forward::tests::node("1.24", "1.41");
+            std::sync::Arc::make_mut(&mut node.about).name = (*name).to_owned();
+            let objects = objects.as_array().unwrap().iter().map(|object| {
+                let name = text_of(&object["Name"]);
+                let id = object["Id"].as_str().unwrap_or(name);
+                Object {
+                    id: id.into(),
+                    names: [name.into()].into(),
+                    driver: text_of(&object["Driver"]).into(),
+                    scope: text_of(&object["Scope"]).into(),
+                    json: serde_json::value::to_raw_value(object).unwrap(),
+                }
+            });
+            NodeObjects {
+                node,
+                objects: objects.collect(),
+            }
+        });
+        lists.collect()
+    }
+
+    #[test]
+    fn local_volumes_are_named_after_their_node_and_others_listed_once() {
+        let own = json!({"Name": "data", "Driver": "local", "Labels": {"a": "b"}});
+        let shared = json!({"Name": "nfs", "Driver": "netshare"});
+        let cluster = lists(&[
+            ("node-1", json!([own, shared])),
+            ("node-2", json!([own, shared])),
+        ]);
+        for (filters, names) in [
+            ("", vec!["node-1/data", "nfs", "node-2/data"]),
+            (r#"{"driver":["netshare"]}"#, vec!["nfs"]),
+            (r#"{"name":["node-2/"]}"#, vec!["node-2/data"]),
+            (
+                r#"{"label":["a=b"],"node":["node-1"]}"#,
+                vec!["node-1/data"],
+            ),
+        ] {
+            let listed = listed(&cluster, &Filters::parse(filters).unwrap());
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|volume| text_of(&volume["Name"]))
+                .collect();
+            assert_eq!(listed, names, "{filters}");
+        }
+        assert_eq!(matching(&cluster, "data").len(), 2);
+        assert_eq!(matching(&cluster, "node-2/data").len(), 1);
+    }
+
+    #[test]
+    fn a_whitelist_leaves_its_nodes() {
+        let cluster = lists(&[("a", json!([])), ("b", json!([])), ("c", json!([]))]);
+        for (whitelists, left) in [
+            (vec![], Some(3)),
+            (vec!["node==a|b"], Some(2)),
+            (vec!["node==a|b", "node==b"], Some(1)),
+            (vec!["node==d"], None),
+        ] {
+            let mut nodes: Vec<_> = cluster.iter().map(|list| list.node.clone()).collect();
+            let whitelists: Vec<_> = whitelists.into_iter().map(str::to_owned).collect();
+            let retained = retain_listed(&mut nodes, &whitelists);
+            assert_eq!(retained.ok().map(|()| nodes.len()), left, "{whitelists:?}");
+        }
+    }
+}

@@ -130,7 +130,7 @@ async fn every_request_has_an_answer() {
         (
             post("/containers/create", "{}"),
             500,
-            "No nodes available in the cluster",
+            "No healthy node available",
         ),
         (post("/containers/create", ""), 400, "is not an object"),
         (post("/containers/create", "{"), 400, "is not JSON"),
