@@ -73,7 +73,7 @@ pub async fn create(machine: &Machine, work: &Work<'_>) -> Result<Made, DriverEr
             inject(machine, daemon, &keys, &user).await?;
             work.report.step("starting the container");
             if let Err(error) = daemon.start(&name).await {
-                attempt.learn(error)?;
+                attempt.learn(&seen, error)?;
                 daemon.remove_container(&name).await.map_err(made)?;
                 continue;
             }
@@ -95,17 +95,22 @@ pub async fn create(machine: &Machine, work: &Work<'_>) -> Result<Made, DriverEr
 }
 
 impl Attempt {
-    /// Changes what was refused; gives the error back where nothing can be changed.
-    fn learn(&mut self, error: EngineError) -> Result<(), DriverError> {
+    /// Changes what was refused of this container, which an earlier call may have made in another
+    /// way; gives the error back where nothing can be changed.
+    fn learn(&mut self, refused: &Seen, error: EngineError) -> Result<(), DriverError> {
         let failed = |error| failure::engine(Operation::Create, "starting the container", error);
         let EngineError::Refused { message, .. } = &error else {
             return Err(failed(error));
         };
         match Remake::after(message) {
-            Some(Remake::WithoutPrivilege) if self.isolation == Isolation::Privileged => {
+            Some(Remake::WithoutPrivilege)
+                if refused.isolation() != Some(Isolation::Capabilities) =>
+            {
                 self.isolation = Isolation::Capabilities;
             }
-            Some(Remake::WithoutAddress) if self.fixed_address => self.fixed_address = false,
+            Some(Remake::WithoutAddress) if refused.place().address.is_some() => {
+                self.fixed_address = false
+            }
             Some(Remake::ElsewhereOnTheNetwork) => {}
             _ => return Err(failed(error)),
         }
@@ -200,4 +205,40 @@ fn foreign(name: &str) -> DriverError {
 
 fn made(error: EngineError) -> DriverError {
     failure::engine(Operation::Create, "making the container", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused_privilege() -> EngineError {
+        EngineError::Refused {
+            status: 500,
+            message: "runc create failed: unable to apply caps: operation not permitted".into(),
+            path: "/containers/x/start".into(),
+        }
+    }
+
+    fn made_with(isolation: Isolation) -> Seen {
+        let labels = json!({container::ISOLATION_LABEL: isolation.as_str()});
+        Seen::new(json!({"Config": {"Labels": labels}}))
+    }
+
+    #[test]
+    fn what_an_earlier_call_left_is_made_again_as_the_engine_can() {
+        for known in [Isolation::Privileged, Isolation::Capabilities] {
+            let mut attempt = Attempt {
+                isolation: known,
+                fixed_address: true,
+                refused: String::new(),
+            };
+            let left = made_with(Isolation::Privileged);
+            attempt.learn(&left, refused_privilege()).unwrap();
+            assert_eq!(attempt.isolation, Isolation::Capabilities);
+            let again = made_with(Isolation::Capabilities);
+            attempt.learn(&again, refused_privilege()).unwrap_err();
+        }
+    }
 }
