@@ -41,7 +41,7 @@ up() {
     exec 9>"$LAB/lock"
     flock -w 1800 9 || cannot "another lab.sh has held $LAB/lock for half an hour"
     apt_install docker.io debootstrap openssh-client openssh-server iptables iproute2 openssl \
-        faketime fish zsh tcsh etcd-server zookeeper 9>&- || cannot "$build_env_error"
+        faketime fish zsh tcsh etcd-server zookeeper docker-compose 9>&- || cannot "$build_env_error"
     started=
     start_engine
 
@@ -53,29 +53,34 @@ up() {
     engine_image trixie "$bare_trixie" docker.io docker-cli >/dev/null
     # sid's own systemd knows cgroups of version 2 only.
     engine_image sid "$bare_trixie" -t sid docker.io docker-cli >/dev/null
-    consul 9>&-
+    # The last Debian that has it.
+    elsewhere consul bullseye usr/bin/consul 9>&-
+    # The first one that has it in Go; the one in Python is installed.
+    elsewhere docker-compose trixie usr/bin/docker-compose 9>&-
     printf 'RMACHINE_LAB_ENGINE=%s\nRMACHINE_LAB_STARTED=%s\n' "$ENGINE" "$started"
     printf 'RMACHINE_LAB_PROGRAMS=%s\n' "$LAB/programs/usr/bin"
 }
 
-# consul: the last Debian that has it is bullseye. Its package is unpacked and not installed, so that
-# this machine's own packages do not change. Without it, the tests that need it are skipped.
-consul() {
-    [ ! -x "$LAB/programs/usr/bin/consul" ] || return 0
+# elsewhere PACKAGE RELEASE PROGRAM: what this machine's own release does not have. The package is
+# unpacked and not installed, so that the machine's packages do not change. Without it, the tests that
+# need it are skipped.
+elsewhere() {
+    [ ! -x "$LAB/programs/$3" ] || return 0
     source=$(mirror)
     [ -n "$source" ] || {
-        say "there is no consul: apt-get names no mirror of Debian"
+        say "there is no $1: apt-get names no mirror of Debian"
         return 0
     }
-    say "fetching consul"
-    mkdir -p "$LAB/apt/lists/partial" "$LAB/apt/archives/partial" "$LAB/programs"
-    echo "deb $source bullseye main" >"$LAB/apt/sources.list"
-    set -- -q -o Dir::Etc::SourceList="$LAB/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-        -o Dir::State::Lists="$LAB/apt/lists" -o Dir::Cache="$LAB/apt" -o APT::Sandbox::User=root
+    say "fetching $1 of $2"
+    apt=$LAB/apt/$2 package=$1
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LAB/programs"
+    echo "deb $source $2 main" >"$apt/sources.list"
+    set -- -q -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt" -o APT::Sandbox::User=root
     (
-        cd "$LAB/apt" && timeout 300 apt-get "$@" update && timeout 300 apt-get "$@" download consul &&
-            dpkg -x consul_*.deb "$LAB/programs"
-    ) >"$LAB/consul.log" 2>&1 || say "there is no consul; $LAB/consul.log says why"
+        cd "$apt" && timeout 300 apt-get "$@" update && timeout 300 apt-get "$@" download "$package" &&
+            dpkg -x "$package"_*.deb "$LAB/programs"
+    ) >"$LAB/$package.log" 2>&1 || say "there is no $package; $LAB/$package.log says why"
 }
 
 down() {
