@@ -7,6 +7,9 @@ use crate::reschedule::PolicyError;
 /// The label that holds a container's id within the cluster.
 pub const SWARM_ID_LABEL: &str = "com.docker.swarm.id";
 
+/// The label with the reschedule policies, a JSON list of texts.
+pub(crate) const RESCHEDULE_LABEL: &str = "com.docker.swarm.reschedule-policies";
+
 const LABELS: &str = "/Labels";
 const ENV: &str = "/Env";
 
@@ -161,7 +164,7 @@ impl Kind {
             Self::Constraint => "com.docker.swarm.constraints",
             Self::Affinity => "com.docker.swarm.affinities",
             Self::Whitelist => "com.docker.swarm.whitelists",
-            Self::Reschedule => "com.docker.swarm.reschedule-policies",
+            Self::Reschedule => RESCHEDULE_LABEL,
         }
     }
 }

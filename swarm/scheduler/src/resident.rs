@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::directives::SWARM_ID_LABEL;
+use crate::directives::{RESCHEDULE_LABEL, SWARM_ID_LABEL};
 use crate::json::{self, Malformed};
-use crate::{Port, PublishedPort};
+use crate::{Port, PublishedPort, ReschedulePolicy};
 
 /// A container on a node, or one that is about to be created there.
 ///
@@ -125,6 +125,13 @@ impl Resident {
     /// The id that the container keeps when it moves to another node.
     pub fn swarm_id(&self) -> Option<&str> {
         self.label(SWARM_ID_LABEL)
+    }
+
+    /// What its labels say about the loss of its node; the default where they say no policy.
+    pub fn reschedule_policy(&self) -> ReschedulePolicy {
+        let policies = self.label(RESCHEDULE_LABEL).map(serde_json::from_str);
+        let policies: Vec<String> = policies.and_then(Result::ok).unwrap_or_default();
+        ReschedulePolicy::of(&policies).unwrap_or_default()
     }
 
     pub(crate) fn shared_label(&self, key: &str) -> Option<&Arc<str>> {

@@ -215,14 +215,16 @@ async fn act(call: Call) -> Result<Served, ApiError> {
         _ => ACTION,
     };
     let (client, path) = (call.client, path_of(&container, call.suffix));
-    let cluster = call.api.clone();
+    let (api, addr) = (call.api.clone(), &container.node.about.addr);
+    let is_to_stop = matches!(call.suffix, "/stop" | "/kill");
     let answer = container
         .node
         .pass(call.outgoing(path), client, patience)
         .await;
-    cluster
-        .cluster()
-        .touched(&container.node.about.addr, &container.id);
+    if is_to_stop {
+        api.cluster().is_to_stop(addr, &container.id);
+    }
+    api.cluster().touched(addr, &container.id);
     answer
 }
 

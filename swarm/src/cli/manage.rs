@@ -94,7 +94,8 @@ pub struct Args {
     #[arg(short, long, value_name = "NAME", default_value = "swarm")]
     cluster_driver: String,
 
-    /// An option of the cluster: swarm.overcommit=0.05, swarm.createretry=0
+    /// An option of the cluster: swarm.overcommit=0.05, swarm.createretry=0,
+    /// swarm.rescheduledelay=30s
     #[arg(long, value_name = "NAME=VALUE")]
     cluster_opt: Vec<String>,
 
@@ -109,6 +110,9 @@ pub struct Args {
 
 /// How long one call of the manager's own to an engine may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a node may be silent before its containers move: an engine is restarted in that time.
+const RESCHEDULE_DELAY: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<(), Failure> {
@@ -195,6 +199,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             cors: args.api_enable_cors,
             experimental: false,
         },
+        reschedule_delay: options.reschedule_delay,
         tls,
     };
     let stop = stop::on_signal()?;
@@ -247,17 +252,22 @@ fn check(args: &Args) -> Result<(), Failure> {
 struct ClusterOptions {
     overcommit: Overcommit,
     create_retry: u32,
+    reschedule_delay: Duration,
 }
 
 impl ClusterOptions {
     fn parse(options: &[String]) -> Result<Self, Failure> {
         let mut ratio = 0.05;
         let mut retry = 0_i64;
+        let mut reschedule_delay = RESCHEDULE_DELAY;
         for option in options {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             match name {
                 "swarm.overcommit" => ratio = value.parse().map_err(usage)?,
                 "swarm.createretry" => retry = value.parse().map_err(usage)?,
+                "swarm.rescheduledelay" => {
+                    reschedule_delay = humantime::parse_duration(value).map_err(usage)?;
+                }
                 _ => return Err(Failure::usage(format!("--cluster-opt knows no {option}"))),
             }
         }
@@ -269,6 +279,7 @@ impl ClusterOptions {
         Ok(Self {
             overcommit: Overcommit::from_ratio(ratio).map_err(usage)?,
             create_retry,
+            reschedule_delay,
         })
     }
 }

@@ -111,6 +111,12 @@ impl Index {
         Found::None(candidates)
     }
 
+    /// Those with exactly this id.
+    pub(crate) fn of_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Container>> {
+        self.beginning_with(id)
+            .filter(move |found| *found.id == *id)
+    }
+
     fn with_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Container>> {
         self.beginning_with(id)
             .filter(move |found| *found.id == *id || id.len() == SHORT_ID)

@@ -1,8 +1,8 @@
 //! A node with all that is known of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use rmachine_engine::Engine;
 use rswarm_scheduler::Node;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::node::{Life, Turn};
+use super::orphan::Kept;
 use super::settings::ClusterSettings;
 use super::view::{About, NodeEngine, NodeView, Object};
 
@@ -27,6 +28,10 @@ pub(crate) struct Member {
     pub(crate) updated_at: SystemTime,
     /// Containers that have changed since they were last read.
     pub(crate) dirty: BTreeSet<Arc<str>>,
+    /// Containers that move when the node is lost.
+    pub(crate) kept: BTreeMap<Arc<str>, Kept>,
+    /// Since when it does not answer.
+    pub(crate) silent_since: Option<Instant>,
     /// What else has changed since.
     pub(crate) stale: BTreeSet<ObjectKind>,
     /// Wakes the node's task when there is something to read.
@@ -68,6 +73,8 @@ impl Member {
             objects: Objects::default(),
             updated_at: SystemTime::now(),
             dirty: BTreeSet::new(),
+            kept: BTreeMap::new(),
+            silent_since: None,
             stale: BTreeSet::new(),
             wake: Arc::default(),
             stop: CancellationToken::new(),
@@ -85,6 +92,7 @@ impl Member {
 
     /// Notes a failure that speaks against the node.
     pub(crate) fn failed(&mut self, why: String) -> Option<Turn> {
+        self.silent_since.get_or_insert_with(Instant::now);
         let turn = self.life.failed(why);
         self.node.set_health(self.life.health());
         self.updated_at = SystemTime::now();
@@ -94,6 +102,9 @@ impl Member {
     /// Notes an answer.
     pub(crate) fn answered(&mut self, id: &str) -> Result<Option<Turn>, String> {
         let turn = self.life.answered(id);
+        if self.life.is_healthy() {
+            self.silent_since = None;
+        }
         self.node.set_health(self.life.health());
         self.updated_at = SystemTime::now();
         turn

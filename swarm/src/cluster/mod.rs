@@ -12,6 +12,7 @@ mod listing;
 mod member;
 mod node;
 mod objects;
+mod orphan;
 mod place;
 mod settings;
 mod state;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 pub use events::{Event, EventStream};
 pub use listing::{ListQuery, Listing};
 pub use node::NodeStatus;
+pub use orphan::{Orphan, REPLACES_LABEL};
 pub use place::{PlaceError, Placement, ReservedName};
 pub use settings::{ClusterSettings, EngineTls};
 pub use view::{About, ContainerRef, NodeEngine, NodeObjects, NodeView, NotFound, Object};
@@ -52,6 +54,8 @@ struct Inner {
     hurry: Hurry,
     /// Counts what was read of changed containers.
     settled: watch::Sender<u64>,
+    /// Counts nodes that came, went or came back.
+    turns: watch::Sender<u64>,
 }
 
 impl Cluster {
@@ -64,6 +68,7 @@ impl Cluster {
                 events: Events::default(),
                 hurry: Hurry::default(),
                 settled: watch::Sender::new(0),
+                turns: watch::Sender::new(0),
             }),
         }
     }
@@ -87,6 +92,7 @@ impl Cluster {
             if let Some(mut member) = state.take_out(&addr) {
                 member.stop.cancel();
                 tracing::info!("Removed Engine {addr}");
+                state.keep_orphans(&member);
                 let turn = member.life.removed();
                 lost.extend(turn.zip(member.about));
             }
@@ -101,7 +107,7 @@ impl Cluster {
         }
         drop(state);
         for (turn, about) in lost {
-            self.inner.events.turned(turn, &about);
+            self.turned(turn, &about);
         }
     }
 
@@ -194,6 +200,12 @@ impl Cluster {
     /// All that happens from now on, and before it what happened since a time in nanoseconds.
     pub fn events(&self, since: Option<i64>) -> EventStream {
         self.inner.events.follow(since)
+    }
+
+    /// Tells who listens that a node has come, gone, or come back.
+    fn turned(&self, turn: node::Turn, about: &About) {
+        self.inner.events.turned(turn, about);
+        self.inner.turns.send_modify(|count| *count += 1);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -57,6 +57,13 @@ impl Cluster {
             .values_mut()
             .filter(|member| member.about.is_some())
             .collect();
+        if !known.is_empty() {
+            // Whatever the filters are: who does not answer can create nothing.
+            known.retain(|member| member.life.is_healthy());
+            if known.is_empty() {
+                return Err(Unschedulable::NoHealthyNode.into());
+            }
+        }
         let nodes = known.iter().map(|member| &member.node);
         let scheduler = &self.inner.settings.scheduler;
         let mut random = |below: usize| rand::random_range(0..below.max(1));

@@ -8,6 +8,7 @@ use rswarm_scheduler::Resident;
 use super::container::Container;
 use super::index::{Found, Index, Key};
 use super::member::Member;
+use super::orphan::{Departed, replaced_by};
 use super::view::{ContainerRef, NotFound};
 
 /// All that is known of the cluster.
@@ -19,6 +20,10 @@ pub(crate) struct State {
     pub(crate) index: Index,
     /// Names given to containers that no engine has yet.
     pub(crate) names: BTreeSet<Arc<str>>,
+    /// Containers that move, of nodes that the discovery no longer knows.
+    pub(crate) departed: Departed,
+    /// Which container was created in the place of which: by the id of the one before.
+    pub(crate) replaced: BTreeMap<Arc<str>, Key>,
 }
 
 impl State {
@@ -39,6 +44,10 @@ impl State {
             keep_inspected(&mut resident, known);
         }
         let is_inspected = container.is_inspected;
+        self.departed.remove(&container.id);
+        for before in replaced_by(&resident) {
+            self.replaced.insert(before.into(), key.clone());
+        }
         member.node.add(resident);
         self.index.insert(container);
         is_inspected
@@ -65,10 +74,13 @@ impl State {
 
     /// Forgets a container of a node.
     pub(crate) fn forget(&mut self, addr: &Arc<str>, id: &Arc<str>) {
-        self.index.remove(&(Arc::clone(id), Arc::clone(addr)));
+        let key = (Arc::clone(id), Arc::clone(addr));
+        self.index.remove(&key);
+        self.replaced.retain(|_, successor| *successor != key);
         if let Some(member) = self.members.get_mut(addr) {
             member.node.remove(id);
             member.dirty.remove(id);
+            member.kept.remove(id);
         }
     }
 
@@ -95,6 +107,7 @@ impl State {
             let key: Key = (Arc::clone(&resident.id), Arc::clone(&member.addr));
             self.index.remove(&key);
         }
+        self.replaced.retain(|_, (_, on)| **on != *addr);
         Some(member)
     }
 

@@ -4,10 +4,12 @@
 //! discovery ──▶ cluster ◀── api ◀── listeners
 //!                            ▲
 //! election ──▶ role ─────────┘   (a replica passes on to the primary)
+//!                 └──▶ watchdog ──▶ api   (what has lost its node is created elsewhere)
 //! ```
 
 mod replica;
 mod role;
+mod watchdog;
 
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ pub struct Manager {
     pub replication: Option<Replication>,
     /// How it deals with engines.
     pub cluster: ClusterSettings,
+    /// How long a node may be silent before its containers that want to move are moved.
+    pub reschedule_delay: Duration,
     /// How it answers; its standing is the manager's business.
     pub api: ApiSettings,
 }
@@ -70,7 +74,7 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
 
     let known = role.clone();
     let api = Api::new(
-        cluster,
+        cluster.clone(),
         ApiSettings {
             standing: Box::new(move || match known.borrow().clone() {
                 Role::Primary => Standing::Primary,
@@ -79,6 +83,12 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
             ..manager.api
         },
     );
+    let watching = tokio::spawn(watchdog::watch(
+        api.clone(),
+        cluster,
+        manager.reschedule_delay,
+        role.clone(),
+    ));
     let service = Service {
         api,
         forwarder: Forwarder::new(tls, role.clone()),
@@ -115,6 +125,7 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
         }
     }
     following.abort();
+    watching.abort();
 }
 
 /// Keeps the cluster's nodes what the discovery says they are.

@@ -10,11 +10,20 @@ use super::{Call, as_it_was, read_json, unplaced};
 use crate::api::create::{Blueprint, wish_for_node, without_node};
 use crate::api::forward::{ACTION, Outgoing};
 use crate::api::image_name::ImageName;
+use crate::api::path::encode;
 use crate::api::{Api, ApiError, networks, pull, volumes};
 use crate::cluster::NodeEngine;
 use crate::listen::Served;
 
-/// A container that a client asks for.
+/// A container that an engine has created, with the engine's answer.
+struct Created {
+    node: NodeEngine,
+    id: String,
+    status: StatusCode,
+    content: Bytes,
+}
+
+/// A container that is asked for.
 struct Order {
     api: Api,
     client: Option<ApiVersion>,
@@ -43,13 +52,42 @@ pub(super) async fn create(call: Call) -> Result<Served, ApiError> {
     };
     let mut tries = order.api.inner.settings.create_retry;
     loop {
-        match order.carry_out().await {
+        match order.carry_out().await.map(Created::answer) {
             Err(error) if tries > 0 && error.status().is_server_error() => {
                 tries -= 1;
                 tracing::warn!("a container could not be created, and is tried again: {error}");
             }
             done => return done,
         }
+    }
+}
+
+impl Api {
+    /// Creates a container whose node is lost on another one. It keeps its name and its id within
+    /// the cluster. Returns the node and the engine's id.
+    ///
+    /// # Errors
+    /// As for a client who asks for it.
+    pub async fn create_again(
+        &self,
+        config: Value,
+        name: &str,
+        swarm_id: &str,
+    ) -> Result<(NodeEngine, String), ApiError> {
+        let mut blueprint = Blueprint::read(config, swarm_id.to_owned())?;
+        let mut request = blueprint.request(name)?;
+        add_wishes(self, &mut blueprint, &mut request);
+        let order = Order {
+            api: self.clone(),
+            client: None,
+            headers: HeaderMap::new(),
+            query: Some(format!("name={}", encode(name))),
+            blueprint,
+            request,
+            swarm_id: swarm_id.to_owned(),
+        };
+        let created = order.carry_out().await?;
+        Ok((created.node, created.id))
     }
 }
 
@@ -77,7 +115,7 @@ fn add_wishes(api: &Api, blueprint: &mut Blueprint, request: &mut Request) {
 }
 
 impl Order {
-    async fn carry_out(&self) -> Result<Served, ApiError> {
+    async fn carry_out(&self) -> Result<Created, ApiError> {
         let refused = match self.create(self.request.clone(), Missing::Pull).await {
             Err(Failure::NoImage(refused)) => refused,
             Err(Failure::Other(error)) => return Err(error),
@@ -106,27 +144,33 @@ impl Order {
         }
     }
 
-    async fn create(&self, request: Request, missing: Missing) -> Result<Served, Failure> {
+    async fn create(&self, request: Request, missing: Missing) -> Result<Created, Failure> {
         let placement = self.api.cluster().place(request, &self.swarm_id);
         let placement = placement.map_err(|error| Failure::Other(unplaced(error)))?;
         let body: Bytes = self.blueprint.body(placement.cpu_shares()).into();
-        let node = placement.node();
-        let first = self.ask(node, body.clone()).await;
+        let node = placement.node().clone();
+        let first = self.ask(&node, body.clone()).await;
         let (status, content) = match first {
             Err(error) if is_image_missing(&error) => match missing {
                 Missing::Tell => return Err(Failure::NoImage(error)),
                 Missing::Pull => {
-                    self.pull(node).await.map_err(Failure::NoImage)?;
-                    self.ask(node, body).await.map_err(Failure::Other)?
+                    self.pull(&node).await.map_err(Failure::NoImage)?;
+                    self.ask(&node, body).await.map_err(Failure::Other)?
                 }
             },
             first => first.map_err(Failure::Other)?,
         };
-        let created: Option<Value> = serde_json::from_slice(&content).ok();
-        if let Some(id) = created.as_ref().and_then(|created| created["Id"].as_str()) {
-            placement.created(id, self.blueprint.image());
+        let created: Value = serde_json::from_slice(&content).unwrap_or_default();
+        let id = created["Id"].as_str().unwrap_or_default().to_owned();
+        if !id.is_empty() {
+            placement.created(&id, self.blueprint.image());
         }
-        Ok(as_it_was(status, content))
+        Ok(Created {
+            node,
+            id,
+            status,
+            content,
+        })
     }
 
     async fn ask(&self, node: &NodeEngine, body: Bytes) -> Result<(StatusCode, Bytes), ApiError> {
@@ -142,6 +186,12 @@ impl Order {
         pull::on_node(node, &image.pull_query(), login, |_| {}).await?;
         self.api.cluster().touched_images(&node.about.addr);
         Ok(())
+    }
+}
+
+impl Created {
+    fn answer(self) -> Served {
+        as_it_was(self.status, self.content)
     }
 }
 

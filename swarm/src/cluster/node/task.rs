@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use rmachine_engine::{Engine, EngineBody};
 use rswarm_discovery::Entry;
-use rswarm_scheduler::Resident;
+use rswarm_scheduler::{ReschedulePolicy, Resident};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -134,7 +134,7 @@ impl Task {
         self.last_list = Some(fingerprint(&list));
         if let Some(turn) = turn {
             tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
-            self.cluster.inner.events.turned(turn, &session.about);
+            self.cluster.turned(turn, &session.about);
         }
         Ok(session)
     }
@@ -204,6 +204,11 @@ impl Task {
         let Some(member) = state.members.get_mut(&self.addr) else {
             return;
         };
+        if event.kind == "container"
+            && let Some(kept) = member.kept.get_mut(event.id())
+        {
+            kept.heard(&event.action);
+        }
         match &*event.kind {
             "container" if event.changes_container() => {
                 member.dirty.insert(event.id().into());
@@ -294,7 +299,10 @@ impl Task {
         let mut state = self.cluster.write();
         for (container, resident) in read {
             let id = Arc::clone(&container.id);
-            if !state.put(container, resident) && !session.uninspected.contains(&id) {
+            // Who may have to create it again has to know all of it as it is now.
+            let moves = resident.reschedule_policy() == ReschedulePolicy::OnNodeFailure;
+            let is_inspected = state.put(container, resident);
+            if (moves || !is_inspected) && !session.uninspected.contains(&id) {
                 session.uninspected.push_back(id);
             }
         }
@@ -333,7 +341,13 @@ impl Task {
             return Ok(());
         };
         match Resident::from_inspect(&inspect) {
-            Ok(resident) => self.cluster.write().inspected(&self.addr, resident),
+            Ok(resident) => {
+                let mut state = self.cluster.write();
+                if resident.reschedule_policy() == ReschedulePolicy::OnNodeFailure {
+                    state.keep(&self.addr, id, inspect);
+                }
+                state.inspected(&self.addr, resident);
+            }
             Err(error) => tracing::warn!("container {id} of node {}: {error}", self.addr),
         }
         Ok(())
@@ -353,7 +367,7 @@ impl Task {
         drop(state);
         if let Some((turn, about)) = turn.zip(about) {
             tracing::warn!("Flagging engine {} as unhealthy", self.addr);
-            self.cluster.inner.events.turned(turn, &about);
+            self.cluster.turned(turn, &about);
             self.cluster.inner.settled.send_modify(|count| *count += 1);
         }
         Some(pause)

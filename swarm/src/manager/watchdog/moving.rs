@@ -1,0 +1,173 @@
+//! One container on its way to another node.
+
+use std::time::Duration;
+
+use http::Method;
+use rmachine_engine::EngineError;
+use serde_json::{Value, json};
+
+use super::recreate::Recreation;
+use crate::api::{Api, ApiError, encode};
+use crate::cluster::{Cluster, NodeEngine, Orphan};
+
+/// Why a container could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// It could not be created.
+    #[error(transparent)]
+    Create(#[from] ApiError),
+
+    /// The new node's engine did not do its part.
+    #[error("{node}: {what}: {source}")]
+    Engine {
+        /// The node.
+        node: String,
+        /// What it was to do.
+        what: String,
+        /// What happened.
+        source: EngineError,
+    },
+
+    /// In a network of the cluster, the lost container still has its place.
+    #[error("network {network} still has an endpoint of that name")]
+    StillInNetwork {
+        /// The network.
+        network: String,
+    },
+
+    /// It took too long.
+    #[error("not done within {0:?}")]
+    TooSlow(Duration),
+}
+
+/// Creates an orphan on another node, and starts it there if it ran. Returns the node's name. What
+/// could not be done whole is taken back.
+///
+/// # Errors
+/// [`MoveError`].
+pub async fn to_another_node(
+    api: &Api,
+    cluster: &Cluster,
+    orphan: &Orphan,
+) -> Result<String, MoveError> {
+    let again = Recreation::of(&orphan.inspect, orphan.node.cpus);
+    for network in again.networks() {
+        leave(cluster, network, &orphan.name).await?;
+    }
+    let (node, id) = match &orphan.begun {
+        Some(begun) => (begun.node.clone(), begun.id.to_string()),
+        None => {
+            let config = again.config.clone();
+            api.create_again(config, &orphan.name, &orphan.swarm_id)
+                .await?
+        }
+    };
+    let on_node = OnNode {
+        node: &node,
+        id: &id,
+    };
+    let settled = on_node.settle(&again, orphan.was_running).await;
+    if let Err(error) = settled {
+        on_node.take_back(cluster).await;
+        return Err(error);
+    }
+    cluster.touched(&node.about.addr, &id);
+    cluster.moved(orphan);
+    Ok(node.about.name.clone())
+}
+
+/// Takes a lost container out of a network that all nodes share: no two there may have one name.
+async fn leave(cluster: &Cluster, network: &str, name: &str) -> Result<(), MoveError> {
+    let lists = cluster.networks().into_iter();
+    let found = lists.filter(|list| list.node.is_healthy).find_map(|list| {
+        let mut networks = list.objects.iter();
+        let found = networks.find(|found| {
+            *found.scope == *"global" && found.names.iter().any(|known| **known == *network)
+        })?;
+        Some((list.node.clone(), found.id.to_string()))
+    });
+    let Some((node, id)) = found else {
+        return Ok(());
+    };
+    let path = format!("/networks/{}", encode(&id));
+    let body = json!({"Container": name, "Force": true});
+    let left = node
+        .engine
+        .call(Method::POST, &format!("{path}/disconnect"), Some(&body))
+        .await;
+    // Most often it has left already, which engines tell in various words.
+    let refused = left.err();
+    let shown = node.engine.call(Method::GET, &path, None).await;
+    let shown = shown.map_err(|source| MoveError::Engine {
+        node: node.about.name.clone(),
+        what: format!("looking at network {network}"),
+        source,
+    })?;
+    let endpoints = shown["Containers"].as_object();
+    let mut endpoints = endpoints.into_iter().flat_map(|all| all.values());
+    match endpoints.any(|endpoint| endpoint["Name"] == *name) {
+        false => Ok(()),
+        true => {
+            if let Some(error) = refused {
+                tracing::debug!("{name} cannot leave {network}: {error}");
+            }
+            let network = network.to_owned();
+            Err(MoveError::StillInNetwork { network })
+        }
+    }
+}
+
+/// The new container.
+struct OnNode<'a> {
+    node: &'a NodeEngine,
+    id: &'a str,
+}
+
+impl OnNode<'_> {
+    async fn settle(&self, again: &Recreation, start: bool) -> Result<(), MoveError> {
+        for (network, endpoint) in &again.connect {
+            let path = format!("/networks/{}/connect", encode(network));
+            let body = json!({"Container": self.id, "EndpointConfig": endpoint});
+            let connected = self
+                .node
+                .engine
+                .call(Method::POST, &path, Some(&body))
+                .await;
+            // An earlier attempt may have come so far.
+            if let Err(error) = connected
+                && !is_there_already(&error)
+            {
+                return Err(self.failed(format!("connecting to network {network}"), error));
+            }
+        }
+        if start {
+            let path = format!("/containers/{}/start", encode(self.id));
+            let started = self.node.engine.call(Method::POST, &path, None).await;
+            started.map_err(|error| self.failed("starting".to_owned(), error))?;
+        }
+        Ok(())
+    }
+
+    /// It is new: its volumes hold nothing.
+    async fn take_back(&self, cluster: &Cluster) {
+        let path = format!("/containers/{}?force=1&v=1", encode(self.id));
+        match self.node.engine.call(Method::DELETE, &path, None).await {
+            Ok(Value::Null | Value::Object(_)) => {
+                cluster.removed(&self.node.about.addr, self.id);
+            }
+            Ok(_) | Err(_) => cluster.touched(&self.node.about.addr, self.id),
+        }
+    }
+
+    fn failed(&self, what: String, source: EngineError) -> MoveError {
+        MoveError::Engine {
+            node: self.node.about.name.clone(),
+            what,
+            source,
+        }
+    }
+}
+
+fn is_there_already(error: &EngineError) -> bool {
+    matches!(error, EngineError::Refused { message, .. } if message.contains("already exists in network"))
+}
