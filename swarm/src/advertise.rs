@@ -36,8 +36,10 @@ impl FromStr for Advertise {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'));
         let port: u16 = port.parse().map_err(|_| AdvertiseError::Malformed)?;
-        let malformed = host.is_empty() || port == 0 || (bare.is_none() && host.contains(':'));
-        match malformed {
+        let is_bare = bare.is_none() && host.contains(':');
+        let malformed = bare.unwrap_or(host).is_empty() || port == 0 || is_bare;
+        // Rust's numbers may have a plus before them; ports have none.
+        match malformed || text.contains(":+") {
             true => Err(AdvertiseError::Malformed),
             false => Ok(Self {
                 host: bare.unwrap_or(host).to_owned(),
@@ -145,6 +147,8 @@ mod tests {
             "h:x",
             "fd00::1:2376",
             "[]",
+            "[]:1",
+            "h:+1",
         ] {
             let error = text.parse::<Advertise>().unwrap_err();
             assert!(

@@ -35,6 +35,10 @@ impl FromStr for ApiVersion {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let read = || {
             let (major, minor) = text.split_once('.')?;
+            // Rust's numbers may have a plus before them; versions have none.
+            if text.contains('+') {
+                return None;
+            }
             Some(Self {
                 major: major.parse().ok()?,
                 minor: minor.parse().ok()?,

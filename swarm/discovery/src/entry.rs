@@ -55,7 +55,9 @@ impl FromStr for Entry {
             None if text.parse::<std::net::Ipv6Addr>().is_ok() => return Err(no_port()),
             _ => return Err(InvalidEntry::Host(text.to_owned())),
         };
-        let port = port.parse().ok().filter(|port| *port > 0);
+        // Rust's numbers may have a plus before them; ports have none.
+        let port = port.strip_prefix('+').map_or(port.parse().ok(), |_| None);
+        let port = port.filter(|port| *port > 0);
         Ok(Self {
             host: host.to_owned(),
             port: port.ok_or_else(|| InvalidEntry::Port(text.to_owned()))?,

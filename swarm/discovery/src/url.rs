@@ -111,13 +111,13 @@ impl FromStr for DiscoveryUrl {
             },
             (FILE, _) => Ok(Self::File(rest.into())),
             (TOKEN, _) => Ok(match rest.rsplit_once('/') {
-                Some((service, token)) => Self::Token {
+                Some((service, token)) if !service.is_empty() => Self::Token {
                     service: Some(format!("https://{service}")),
                     token: token.to_owned(),
                 },
-                None => Self::Token {
+                _ => Self::Token {
                     service: None,
-                    token: rest.to_owned(),
+                    token: rest.trim_start_matches('/').to_owned(),
                 },
             }),
             (EMBEDDED, _) => {

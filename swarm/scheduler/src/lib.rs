@@ -6,6 +6,8 @@
 mod directives;
 mod expression;
 mod filter;
+#[cfg(test)]
+mod fuzz;
 mod index;
 mod json;
 pub mod node;

@@ -38,6 +38,8 @@ impl Port {
     /// Reads `80` or `80/udp`. Ranges are none.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        // Rust's numbers may have a plus before them; ports have none.
+        let number = (!number.starts_with('+')).then_some(number)?;
         Some(Self {
             number: number.parse().ok()?,
             protocol: Protocol::parse(protocol)?,

@@ -108,6 +108,15 @@ impl Outgoing {
         client: Option<ApiVersion>,
     ) -> Result<Request<Body>, ApiError> {
         let version = node.about.api.clamp(client.unwrap_or(ApiVersion::NEWEST));
+        let (path, _) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        // An engine would go along them, to where the route does not lead.
+        if path
+            .split('/')
+            .skip(1)
+            .any(|part| matches!(part, "" | "." | ".."))
+        {
+            return Err(ApiError::Invalid(format!("{path} has a name that is none")));
+        }
         let uri = format!("/v{version}{}", self.path);
         let request = Request::builder().method(self.method).uri(uri);
         let request = request.body(self.body);

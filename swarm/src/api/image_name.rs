@@ -74,18 +74,16 @@ impl ImageName {
 /// Where images are that name no registry.
 pub const DOCKER_HUB: &str = "docker.io";
 
+/// The name without what engines leave out of it: the hub, and `library/` before a name alone.
 fn familiar(repository: &str) -> &str {
-    for prefix in [
-        "docker.io/library/",
-        "docker.io/",
-        "index.docker.io/library/",
-        "index.docker.io/",
-    ] {
-        if let Some(familiar) = repository.strip_prefix(prefix) {
-            return familiar;
-        }
+    let on_hub = [DOCKER_HUB, "index.docker.io"]
+        .iter()
+        .find_map(|hub| repository.strip_prefix(hub)?.strip_prefix('/'));
+    let path = on_hub.unwrap_or(repository);
+    match path.strip_prefix("library/") {
+        Some(official) if !official.contains('/') => official,
+        _ => path,
     }
-    repository
 }
 
 #[cfg(test)]
@@ -103,6 +101,12 @@ mod tests {
             ),
             (
                 "docker.io/library/busybox:1",
+                "busybox:1",
+                DOCKER_HUB,
+                "fromImage=busybox&tag=1",
+            ),
+            (
+                "library/busybox:1",
                 "busybox:1",
                 DOCKER_HUB,
                 "fromImage=busybox&tag=1",

@@ -14,6 +14,8 @@ mod events;
 mod exec;
 mod fanout;
 mod forward;
+#[cfg(test)]
+mod fuzz;
 mod hijack;
 mod image_name;
 mod images;

@@ -60,6 +60,10 @@ impl FromStr for ListenAddress {
                 if bare.is_none() && host.contains(':') {
                     return Err(no_port());
                 }
+                // Rust's numbers may have a plus before them; ports have none.
+                if port.starts_with('+') {
+                    return Err(no_port());
+                }
                 Ok(Self::Tcp {
                     host: bare.unwrap_or(host).to_owned(),
                     port: port.parse().map_err(|_| no_port())?,
