@@ -42,6 +42,7 @@ use rmachine_engine::{ApiVersion, ApiWindow};
 
 pub use error::{ApiError, Kind, NodeFailure};
 pub use info::Host;
+pub use path::encode;
 
 use crate::cluster::{Cluster, NodeEngine};
 use crate::listen::Served;
