@@ -192,6 +192,15 @@ async fn create(call: Call) -> Result<Served, ApiError> {
     let outgoing = Outgoing::new(Method::POST, "/networks/create").json(config.to_string());
     let (status, created) = node.whole(outgoing, call.client, ACTION).await?;
     call.api.networks_changed(std::slice::from_ref(&node)).await;
+    let id: Value = serde_json::from_slice(&created).unwrap_or_default();
+    let lists = call.api.cluster().networks();
+    let made = matching(&lists, text_of(&id["Id"]));
+    if made.iter().any(|(_, network)| *network.scope != *LOCAL) {
+        // Engines are not told of what another one made for all.
+        call.api
+            .networks_changed(&call.api.cluster().healthy())
+            .await;
+    }
     let mut answer = answer::raw_json(created);
     *answer.status_mut() = status;
     Ok(answer)

@@ -1,6 +1,6 @@
 //! A node with all that is known of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +10,7 @@ use rswarm_scheduler::node::NodeSpec;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use super::node::{Life, Turn};
 use super::orphan::Kept;
 use super::settings::ClusterSettings;
@@ -26,14 +27,11 @@ pub(crate) struct Member {
     pub(crate) node: Node,
     pub(crate) objects: Objects,
     pub(crate) updated_at: SystemTime,
-    /// Containers that have changed since they were last read.
-    pub(crate) dirty: BTreeSet<Arc<str>>,
+    pub(crate) changes: Changes,
     /// Containers that move when the node is lost.
     pub(crate) kept: BTreeMap<Arc<str>, Kept>,
     /// Since when it does not answer.
     pub(crate) silent_since: Option<Instant>,
-    /// What else has changed since.
-    pub(crate) stale: BTreeSet<ObjectKind>,
     /// Wakes the node's task when there is something to read.
     pub(crate) wake: Arc<Notify>,
     /// Ends the node's task.
@@ -72,10 +70,9 @@ impl Member {
             node,
             objects: Objects::default(),
             updated_at: SystemTime::now(),
-            dirty: BTreeSet::new(),
+            changes: Changes::default(),
             kept: BTreeMap::new(),
             silent_since: None,
-            stale: BTreeSet::new(),
             wake: Arc::default(),
             stop: CancellationToken::new(),
         }

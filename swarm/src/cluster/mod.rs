@@ -4,6 +4,7 @@
 //! has changed; nothing waits for another node. Everything else looks at the state, under one lock
 //! that is never held over I/O. Start reading at [`Cluster`].
 
+mod changes;
 mod container;
 mod events;
 mod hurry;
@@ -165,7 +166,7 @@ impl Cluster {
     pub fn touched(&self, addr: &str, id: &str) {
         let mut state = self.write();
         if let Some(member) = state.members.get_mut(addr) {
-            member.dirty.insert(id.into());
+            member.changes.container(id);
             member.wake.notify_one();
         }
     }
@@ -186,7 +187,7 @@ impl Cluster {
         let mut settled = self.inner.settled.subscribe();
         let _waiting = self.inner.hurry.wait();
         let all_read = async {
-            while self.read().unsettled() > 0 {
+            while self.read().is_unsettled(SETTLE_LIMIT) {
                 if settled.changed().await.is_err() {
                     return;
                 }

@@ -47,7 +47,7 @@ impl Cluster {
 
     fn touched_objects(&self, addr: &str, kind: ObjectKind) {
         if let Some(member) = self.write().members.get_mut(addr) {
-            member.stale.insert(kind);
+            member.changes.objects(kind);
             member.wake.notify_one();
         }
     }

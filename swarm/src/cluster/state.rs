@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rswarm_scheduler::Resident;
 
@@ -79,7 +80,7 @@ impl State {
         self.replaced.retain(|_, successor| *successor != key);
         if let Some(member) = self.members.get_mut(addr) {
             member.node.remove(id);
-            member.dirty.remove(id);
+            member.changes.forget(id);
             member.kept.remove(id);
         }
     }
@@ -155,13 +156,11 @@ impl State {
             })
     }
 
-    /// How many things are to be read again on nodes that answer.
-    pub(crate) fn unsettled(&self) -> usize {
-        let healthy = self.members.values();
-        healthy
-            .filter(|member| member.life.is_healthy())
-            .map(|member| member.dirty.len() + member.stale.len())
-            .sum()
+    /// Whether something is to be read again on nodes that answer. A node that has not let itself
+    /// be read for so long is not waited for.
+    pub(crate) fn is_unsettled(&self, patience: Duration) -> bool {
+        let mut members = self.members.values();
+        members.any(|member| member.life.is_healthy() && member.changes.are_awaited(patience))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task of a node: connects, follows events, reads what has changed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,11 @@ const MANY: usize = 50;
 /// How often an engine is asked who it is, and for what its events tell anyway.
 const SLOW: Duration = Duration::from_secs(300);
 
+/// How often a list may call a container running that has told of its end, and how long apart: some
+/// engines, such as 20.10, tell of an end before their list knows of it.
+const LATE_LISTS: u8 = 20;
+const LATE: Duration = Duration::from_millis(10);
+
 /// The longest event that is read.
 const LONGEST_EVENT: usize = 1024 * 1024;
 
@@ -45,6 +50,7 @@ pub(crate) fn spawn(cluster: Cluster, entry: Entry, member: &Member) {
         entry,
         last_event: None,
         last_list: None,
+        ended: BTreeMap::new(),
     };
     tokio::spawn(async move { stop.run_until_cancelled_owned(task.run()).await });
 }
@@ -58,6 +64,8 @@ struct Task {
     last_event: Option<i64>,
     /// The last whole list, so that one that tells nothing new is not read again.
     last_list: Option<u64>,
+    /// Containers whose end is the last that was told of them, and how many more lists may not know it.
+    ended: BTreeMap<Arc<str>, u8>,
 }
 
 /// A connection to the engine that is in use.
@@ -111,7 +119,9 @@ impl Task {
                     member.engine = Some(Arc::clone(&engine));
                     member.about = Some(Arc::clone(&about));
                     member.node.set_spec(spec);
-                    member.stale.extend(ObjectKind::ALL);
+                    for kind in ObjectKind::ALL {
+                        member.changes.objects(kind);
+                    }
                     self.wake.notify_one();
                     turn
                 }
@@ -195,7 +205,12 @@ impl Task {
     }
 
     /// Notes what has to be read again.
-    fn note(&self, event: &EngineEvent<'_>) {
+    fn note(&mut self, event: &EngineEvent<'_>) {
+        match (&*event.kind, &*event.action) {
+            ("container", "die") => drop(self.ended.insert(event.id().into(), LATE_LISTS)),
+            ("container", "start" | "destroy") => drop(self.ended.remove(event.id())),
+            _ => {}
+        }
         let mut state = self.cluster.write();
         if event.kind == "container" && event.action == "destroy" {
             state.forget(&self.addr, &event.id().into());
@@ -211,16 +226,16 @@ impl Task {
         }
         match &*event.kind {
             "container" if event.changes_container() => {
-                member.dirty.insert(event.id().into());
+                member.changes.container(event.id());
             }
             "image" => {
-                member.stale.insert(ObjectKind::Images);
+                member.changes.objects(ObjectKind::Images);
             }
             "volume" => {
-                member.stale.insert(ObjectKind::Volumes);
+                member.changes.objects(ObjectKind::Volumes);
             }
             "network" => {
-                member.stale.insert(ObjectKind::Networks);
+                member.changes.objects(ObjectKind::Networks);
             }
             _ => return,
         }
@@ -230,21 +245,26 @@ impl Task {
     /// Reads what is known to have changed.
     async fn read_changes(&mut self, session: &mut Session) -> Result<(), Trouble> {
         self.cluster.inner.hurry.collect(COLLECT).await;
-        let (dirty, stale) = {
+        let changed = {
             let mut state = self.cluster.write();
-            let member = self.member(&mut state)?;
-            (member.dirty.clone(), member.stale.clone())
+            self.member(&mut state)?.changes.begin()
         };
-        if !dirty.is_empty() {
-            let ids = (dirty.len() <= MANY).then_some(&dirty);
+        let containers = changed.containers;
+        let mut is_late = false;
+        if !containers.is_empty() {
+            let ids = (containers.len() <= MANY).then_some(&containers);
             let list = fetch::containers(&session.engine, ids).await?;
-            self.take_list(session, &list, ids)?;
+            is_late = self.take_list(session, &list, ids)?;
             // What is known may no longer be what the last whole list told.
             self.last_list = None;
         }
-        for kind in stale {
+        for kind in changed.objects {
             let list = fetch::objects(&session.engine, kind).await?;
             self.take_objects(kind, &list)?;
+        }
+        self.member(&mut self.cluster.write())?.changes.done();
+        if is_late {
+            sleep(LATE).await;
         }
         self.cluster.inner.settled.send_modify(|count| *count += 1);
         Ok(())
@@ -266,7 +286,9 @@ impl Task {
             let member = self.member(&mut state)?;
             member.about = Some(Arc::clone(&session.about));
             member.node.set_spec(spec);
-            member.stale.extend(ObjectKind::ALL);
+            for kind in ObjectKind::ALL {
+                member.changes.objects(kind);
+            }
             self.wake.notify_one();
         }
         let mut state = self.cluster.write();
@@ -275,13 +297,14 @@ impl Task {
         answered.map(|_| ()).map_err(Trouble)
     }
 
-    /// Takes over a list: of all containers, or of those with these ids.
+    /// Takes over a list: of all containers, or of those with these ids. Says whether something has
+    /// to be read again.
     fn take_list(
-        &self,
+        &mut self,
         session: &mut Session,
         list: &[u8],
         ids: Option<&BTreeSet<Arc<str>>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let items: Vec<&RawValue> = serde_json::from_slice(list)
             .map_err(|error| Trouble::garbled("list of containers", &error))?;
         let origin = Origin {
@@ -296,6 +319,7 @@ impl Task {
             .collect();
         let read = read.map_err(|error| Trouble::garbled("list of containers", &error))?;
         let there: BTreeSet<_> = read.iter().map(|(read, _)| Arc::clone(&read.id)).collect();
+        let late = self.late(read.iter().map(|(read, _)| read));
         let mut state = self.cluster.write();
         for (container, resident) in read {
             let id = Arc::clone(&container.id);
@@ -309,18 +333,37 @@ impl Task {
         match ids {
             None => {
                 state.retain(&self.addr, &there);
-                self.member(&mut state)?.dirty.clear();
+                self.ended.retain(|id, _| there.contains(id));
             }
             Some(ids) => {
-                for id in ids {
-                    self.member(&mut state)?.dirty.remove(id);
-                    if !there.contains(id) {
-                        state.forget(&self.addr, id);
-                    }
+                for id in ids.difference(&there) {
+                    state.forget(&self.addr, id);
                 }
             }
         }
-        Ok(())
+        let member = self.member(&mut state)?;
+        for id in &late {
+            member.changes.container(id);
+            self.wake.notify_one();
+        }
+        Ok(!late.is_empty())
+    }
+
+    /// Those that a list calls running though their end was told, and that have to be read again.
+    fn late<'a>(&mut self, listed: impl Iterator<Item = &'a Container>) -> BTreeSet<Arc<str>> {
+        let mut late = BTreeSet::new();
+        for container in listed {
+            let Some(more) = self.ended.get_mut(&container.id) else {
+                continue;
+            };
+            if *container.state == *"running" && *more > 0 {
+                *more -= 1;
+                late.insert(Arc::clone(&container.id));
+            } else {
+                self.ended.remove(&container.id);
+            }
+        }
+        late
     }
 
     fn take_objects(&self, kind: ObjectKind, list: &[u8]) -> Result<(), Trouble> {
@@ -332,7 +375,6 @@ impl Task {
             member.node.set_images(objects::for_scheduler(&read));
         }
         member.objects.set(kind, read);
-        member.stale.remove(&kind);
         Ok(())
     }
 
@@ -361,6 +403,8 @@ impl Task {
         if is_news {
             tracing::warn!("node {}: {why}", self.addr);
         }
+        // A new connection reads all of it.
+        member.changes.done();
         let turn = member.failed(why);
         let pause = member.life.pause(|below| rand::random_range(0..below));
         let about = member.about.clone();

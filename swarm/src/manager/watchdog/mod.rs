@@ -62,7 +62,7 @@ async fn act(api: &Api, cluster: &Cluster, delay: Duration) {
         failures.forget_all_but(orphans.iter().map(|orphan| &orphan.id));
         let mut wake = is_left.then_some(now + FIRST_PAUSE);
         for orphan in orphans {
-            let due = (orphan.lost_at + delay).max(failures.pause_until(&orphan.id));
+            let due = failures.due(&orphan, delay);
             if under_way.contains_key(&orphan.id) {
                 continue;
             }
@@ -119,9 +119,11 @@ struct Failed {
 }
 
 impl Failures {
-    fn pause_until(&self, id: &Arc<str>) -> Instant {
-        let failed = self.0.get(id).and_then(|failed| failed.until);
-        failed.unwrap_or_else(Instant::now)
+    /// When it is to be moved: a while after the loss, and after each failure.
+    fn due(&self, orphan: &Orphan, delay: Duration) -> Instant {
+        let first = orphan.lost_at + delay;
+        let failed = self.0.get(&orphan.id).and_then(|failed| failed.until);
+        failed.map_or(first, |until| until.max(first))
     }
 
     fn forget_all_but<'a>(&mut self, ids: impl Iterator<Item = &'a Arc<str>>) {

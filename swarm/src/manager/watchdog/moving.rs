@@ -78,43 +78,66 @@ pub async fn to_another_node(
 
 /// Takes a lost container out of a network that all nodes share: no two there may have one name.
 async fn leave(cluster: &Cluster, network: &str, name: &str) -> Result<(), MoveError> {
-    let lists = cluster.networks().into_iter();
-    let found = lists.filter(|list| list.node.is_healthy).find_map(|list| {
-        let mut networks = list.objects.iter();
-        let found = networks.find(|found| {
-            *found.scope == *"global" && found.names.iter().any(|known| **known == *network)
-        })?;
-        Some((list.node.clone(), found.id.to_string()))
+    let lists = cluster.networks();
+    // Also what only the lost node has told of.
+    let mut networks = lists.iter().flat_map(|list| list.objects.iter());
+    let shared = networks.find(|found| {
+        *found.scope == *"global" && found.names.iter().any(|known| **known == *network)
     });
-    let Some((node, id)) = found else {
+    let Some(id) = shared.map(|found| encode(&found.id)) else {
         return Ok(());
     };
-    let path = format!("/networks/{}", encode(&id));
-    let body = json!({"Container": name, "Force": true});
-    let left = node
-        .engine
-        .call(Method::POST, &format!("{path}/disconnect"), Some(&body))
-        .await;
-    // Most often it has left already, which engines tell in various words.
-    let refused = left.err();
-    let shown = node.engine.call(Method::GET, &path, None).await;
-    let shown = shown.map_err(|source| MoveError::Engine {
-        node: node.about.name.clone(),
-        what: format!("looking at network {network}"),
-        source,
-    })?;
-    let endpoints = shown["Containers"].as_object();
-    let mut endpoints = endpoints.into_iter().flat_map(|all| all.values());
-    match endpoints.any(|endpoint| endpoint["Name"] == *name) {
-        false => Ok(()),
-        true => {
-            if let Some(error) = refused {
-                tracing::debug!("{name} cannot leave {network}: {error}");
-            }
-            let network = network.to_owned();
-            Err(MoveError::StillInNetwork { network })
+    let path = format!("/networks/{id}");
+    let mut last = None;
+    for node in cluster.healthy() {
+        match node.engine.call(Method::GET, &path, None).await {
+            Ok(shown) if !has_endpoint(&shown, name) => return Ok(()),
+            Ok(_) => return take_out(&node, &path, network, name).await,
+            // An engine without the store knows nothing of it.
+            Err(error) => last = Some((node, error)),
         }
     }
+    match last {
+        Some((node, source)) => Err(MoveError::Engine {
+            node: node.about.name.clone(),
+            what: format!("looking at network {network}"),
+            source,
+        }),
+        None => Ok(()),
+    }
+}
+
+async fn take_out(
+    node: &NodeEngine,
+    path: &str,
+    network: &str,
+    name: &str,
+) -> Result<(), MoveError> {
+    let failed = |what: &str, source| MoveError::Engine {
+        node: node.about.name.clone(),
+        what: format!("{what} network {network}"),
+        source,
+    };
+    let body = json!({"Container": name, "Force": true});
+    let disconnect = format!("{path}/disconnect");
+    let taken = node.engine.call(Method::POST, &disconnect, Some(&body));
+    taken
+        .await
+        .map_err(|error| failed("taking it out of", error))?;
+    let shown = node.engine.call(Method::GET, path, None).await;
+    let shown = shown.map_err(|error| failed("looking at", error))?;
+    match has_endpoint(&shown, name) {
+        false => Ok(()),
+        true => Err(MoveError::StillInNetwork {
+            network: network.to_owned(),
+        }),
+    }
+}
+
+fn has_endpoint(network: &Value, name: &str) -> bool {
+    let endpoints = network["Containers"].as_object();
+    let mut endpoints = endpoints.into_iter().flat_map(|all| all.values());
+    endpoints.any(|endpoint| endpoint["Name"] == *name)
 }
 
 /// The new container.
