@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::deadline::Deadline;
-use crate::{Body, EngineEndpoint, EngineError, tls};
+use crate::{Body, EngineEndpoint, EngineError, keepalive, tls};
 
 /// How long the connection's own task may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -166,6 +166,7 @@ async fn dial(endpoint: &EngineEndpoint, host: &str, port: u16) -> Result<TcpStr
         match connected {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(failed)?;
+                keepalive::probe_when_idle(&stream).map_err(failed)?;
                 return Ok(stream);
             }
             Err(error) => last = error,

@@ -194,6 +194,7 @@ async fn one(listener: &Listener) -> io::Result<Accepted> {
         Socket::Tcp(listener) => {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
+            rmachine_engine::probe_when_idle(&stream)?;
             Ok(Accepted::Tcp(stream))
         }
         Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
