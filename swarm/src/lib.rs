@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod listen;
 pub mod manager;
+pub mod metrics;
 pub mod tls;
 
 mod agent;

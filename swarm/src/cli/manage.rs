@@ -67,6 +67,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     membership_file: Option<PathBuf>,
 
+    /// Where to tell Prometheus, in the clear: [tcp://]HOST:PORT or unix://PATH; it asks for
+    /// /metrics there
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_addr: Option<ListenAddress>,
+
     /// How often a discovery that tells of no changes is asked
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     heartbeat: Duration,
@@ -170,8 +175,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         listeners.push(Listener::bind(address).await?);
         tracing::info!("Listening for HTTP on {address}");
     }
+    let metrics = match &args.metrics_addr {
+        Some(address) => Some(Listener::bind(address).await?),
+        None => None,
+    };
     let manager = Manager {
         listeners,
+        metrics,
         discovery,
         membership,
         replication: election

@@ -11,7 +11,8 @@ mod replica;
 mod role;
 mod watchdog;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use http::Request;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, ApiSettings, Standing};
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::listen::{Listener, Served, boxed, serve};
+use crate::metrics::Metrics;
 use crate::tls::TlsConfigs;
 use replica::Forwarder;
 use role::Role;
@@ -34,6 +36,8 @@ const RESIGN_LIMIT: Duration = Duration::from_secs(5);
 pub struct Manager {
     /// Where it listens.
     pub listeners: Vec<Listener>,
+    /// Where it tells its metrics, in the clear, if it does.
+    pub metrics: Option<Listener>,
     /// How it speaks TLS, if it does.
     pub tls: Option<watch::Receiver<TlsConfigs>>,
     /// Who belongs to the cluster.
@@ -70,7 +74,17 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
     let (tell_role, role) = watch::channel(first);
     let tls = manager.cluster.tls.clone();
     let cluster = Cluster::new(manager.cluster);
-    let following = tokio::spawn(follow(manager.discovery, cluster.clone()));
+    let metrics = Arc::new(Metrics::new());
+    let following = follow(manager.discovery, cluster.clone(), Arc::clone(&metrics));
+    let following = tokio::spawn(following);
+    if let Some(listener) = manager.metrics {
+        let (metrics, role, cluster) = (Arc::clone(&metrics), role.clone(), cluster.clone());
+        let answer = move |request| {
+            let is_primary = *role.borrow() == Role::Primary;
+            std::future::ready(metrics.answer(&request, &cluster, is_primary))
+        };
+        tokio::spawn(serve(vec![listener], None, answer, stop.clone()));
+    }
 
     let known = role.clone();
     let api = Api::new(
@@ -88,11 +102,13 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
         cluster,
         manager.reschedule_delay,
         role.clone(),
+        Arc::clone(&metrics),
     ));
     let service = Service {
         api,
         forwarder: Forwarder::new(tls, role.clone()),
         membership: manager.membership.clone(),
+        metrics,
         role,
     };
     if let Some(membership) = manager.membership {
@@ -129,7 +145,7 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
 }
 
 /// Keeps the cluster's nodes what the discovery says they are.
-async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster) {
+async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster, metrics: Arc<Metrics>) {
     let mut updates = discovery.watch();
     while let Some(update) = updates.next().await {
         match update {
@@ -138,6 +154,7 @@ async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster) {
                 cluster.set_members(&members);
             }
             Update::Trouble(error) => {
+                metrics.discovery_failed();
                 tracing::warn!("Discovery error: {error}; the nodes stay as they are");
             }
         }
@@ -150,11 +167,20 @@ struct Service {
     api: Api,
     forwarder: Forwarder,
     membership: Option<MembershipService>,
+    metrics: Arc<Metrics>,
     role: watch::Receiver<Role>,
 }
 
 impl Service {
     async fn answer(self, request: Request<Incoming>) -> Served {
+        let (metrics, method) = (Arc::clone(&self.metrics), request.method().clone());
+        let asked = Instant::now();
+        let answer = self.find_answer(request).await;
+        metrics.answered(&method, answer.status(), asked.elapsed());
+        answer
+    }
+
+    async fn find_answer(self, request: Request<Incoming>) -> Served {
         if let Some(membership) = &self.membership
             && MembershipService::serves(request.uri().path())
         {

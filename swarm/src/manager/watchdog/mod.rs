@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::role::Role;
 use crate::api::Api;
 use crate::cluster::{Cluster, Orphan};
+use crate::metrics::Metrics;
 
 /// How many containers move at a time.
 const AT_A_TIME: usize = 4;
@@ -31,12 +32,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const MOVE_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Moves what has lost its node, for ever.
-pub async fn watch(api: Api, cluster: Cluster, delay: Duration, mut role: watch::Receiver<Role>) {
+pub async fn watch(
+    api: Api,
+    cluster: Cluster,
+    delay: Duration,
+    mut role: watch::Receiver<Role>,
+    metrics: Arc<Metrics>,
+) {
     loop {
         if role.wait_for(|role| *role == Role::Primary).await.is_err() {
             return;
         }
-        let acting = act(&api, &cluster, delay);
+        let acting = act(&api, &cluster, delay, &metrics);
         tokio::select! {
             () = acting => {}
             lost = role.wait_for(|role| *role != Role::Primary) => {
@@ -49,7 +56,7 @@ pub async fn watch(api: Api, cluster: Cluster, delay: Duration, mut role: watch:
 }
 
 /// Acts as the primary. What is under way when this ends is left for the next.
-async fn act(api: &Api, cluster: &Cluster, delay: Duration) {
+async fn act(api: &Api, cluster: &Cluster, delay: Duration, metrics: &Metrics) {
     let mut turns = cluster.turns();
     let mut failures = Failures::default();
     let mut moving: JoinSet<(Arc<str>, Result<String, moving::MoveError>)> = JoinSet::new();
@@ -92,6 +99,7 @@ async fn act(api: &Api, cluster: &Cluster, delay: Duration) {
                 failures.retry_at_once();
             }
             Some(Ok((id, moved))) = moving.join_next() => {
+                metrics.rescheduled(moved.is_ok());
                 if let Some(orphan) = under_way.remove(&id) {
                     failures.note(&orphan, &moved);
                 }
