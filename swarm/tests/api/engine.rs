@@ -17,9 +17,10 @@ const START: Duration = Duration::from_secs(90);
 pub struct Dockerd {
     pub name: String,
     pub port: u16,
+    number: usize,
     process: Child,
     dir: TempDir,
-    _bridge: Bridge,
+    bridge: Bridge,
 }
 
 /// The engine's own bridge. Told to have none, it would remove that of the machine's engine.
@@ -77,48 +78,57 @@ impl Dockerd {
         let file = |name: &str| dir.path().join(name);
         // Nothing of the machine's own engine is to leak in.
         std::fs::write(file("daemon.json"), "{}").unwrap();
-        let log = File::create(file("log")).unwrap();
         std::fs::create_dir_all("/etc/docker").unwrap();
+        std::fs::create_dir(file("etc")).unwrap();
         let port = free_port();
-        let name = format!("node-{number}");
-        // Older engines keep their id in /etc/docker, wherever their data is.
-        let own = "hostname \"$0\" && mount -t tmpfs none /etc/docker && exec \"$@\"";
-        let process = Command::new("unshare")
-            .args(["--uts", "--mount", "sh", "-c", own, &name])
-            .arg("dockerd")
-            .arg("--config-file")
-            .arg(file("daemon.json"))
-            .arg("--data-root")
-            .arg(file("data"))
-            .arg("--exec-root")
-            .arg(file("exec"))
-            .arg("--pidfile")
-            .arg(file("pid"))
-            .arg(format!("--host=tcp://127.0.0.1:{port}"))
-            .arg(format!("--bridge={}", bridge.name))
-            .arg("--tls=false")
-            .args(["--iptables=false", "--ip-forward=false"])
-            .arg(format!("--label=number={number}"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
         let mut started = Self {
-            name,
+            name: format!("node-{number}"),
             port,
-            process,
+            number,
+            process: spawn(number, port, &bridge, dir.path()),
             dir,
-            _bridge: bridge,
+            bridge,
         };
         match started.answers().await {
             true => Some(started),
             false => {
-                let log = std::fs::read_to_string(started.dir.path().join("log")).unwrap();
-                println!("skipped: dockerd does not start here:\n{log}");
+                println!("skipped: dockerd does not start here:\n{}", started.log());
                 None
             }
         }
+    }
+
+    /// Ends the engine as a power cut would; its data stay.
+    pub fn kill(&mut self) {
+        self.signal("-KILL");
+        self.process.wait().unwrap();
+        let containerd = self.dir.path().join("exec/containerd/containerd.pid");
+        let containerd = std::fs::read_to_string(containerd).unwrap();
+        let args = ["-KILL", containerd.trim()];
+        assert!(Command::new("kill").args(args).status().unwrap().success());
+    }
+
+    /// Starts it again after [`Self::kill`].
+    pub async fn start_again(&mut self) {
+        for pid in ["pid", "exec/containerd/containerd.pid"] {
+            // Some process may have that number by now.
+            let _ = std::fs::remove_file(self.dir.path().join(pid));
+        }
+        self.process = spawn(self.number, self.port, &self.bridge, self.dir.path());
+        let does = self.answers().await;
+        assert!(does, "{} does not start again:\n{}", self.name, self.log());
+    }
+
+    /// Takes its id away: it starts again as another engine at the same address.
+    pub fn forget_id(&self) {
+        // Engines before 24.0 keep it with their key, later ones with their data.
+        let places = ["etc/key.json", "data/engine-id"].map(|place| self.dir.path().join(place));
+        let forgotten = places.iter().map(std::fs::remove_file);
+        assert!(forgotten.filter(Result::is_ok).count() > 0);
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     async fn answers(&mut self) -> bool {
@@ -145,8 +155,11 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
-        self.signal("-CONT");
-        self.signal("-TERM");
+        // One that could not be started again has ended.
+        if self.process.try_wait().unwrap().is_none() {
+            self.signal("-CONT");
+            self.signal("-TERM");
+        }
         let until = Instant::now() + START;
         while Instant::now() < until && self.process.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(50));
@@ -156,6 +169,38 @@ impl Drop for Dockerd {
             let _ = self.process.wait();
         }
     }
+}
+
+/// Starts the program, with the id and the data that are in the directory.
+fn spawn(number: usize, port: u16, bridge: &Bridge, dir: &Path) -> Child {
+    let file = |name: &str| dir.join(name);
+    let log = File::options().create(true).append(true).open(file("log"));
+    let log = log.unwrap();
+    // Older engines keep their id in /etc/docker, wherever their data is.
+    let own = "hostname \"$0\" && mount --bind \"$1\" /etc/docker && shift && exec \"$@\"";
+    Command::new("unshare")
+        .args(["--uts", "--mount", "sh", "-c", own])
+        .arg(format!("node-{number}"))
+        .arg(file("etc"))
+        .arg("dockerd")
+        .arg("--config-file")
+        .arg(file("daemon.json"))
+        .arg("--data-root")
+        .arg(file("data"))
+        .arg("--exec-root")
+        .arg(file("exec"))
+        .arg("--pidfile")
+        .arg(file("pid"))
+        .arg(format!("--host=tcp://127.0.0.1:{port}"))
+        .arg(format!("--bridge={}", bridge.name))
+        .arg("--tls=false")
+        .args(["--iptables=false", "--ip-forward=false"])
+        .arg(format!("--label=number={number}"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 fn free_port() -> u16 {

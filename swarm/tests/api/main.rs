@@ -6,6 +6,7 @@
     reason = "a test says why it is skipped; one that cannot set up its case has failed"
 )]
 
+#[allow(dead_code, reason = "other tests use what these do not")]
 mod engine;
 mod manager;
 mod protocol;

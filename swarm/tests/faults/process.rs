@@ -1,0 +1,101 @@
+//! The program itself, as a process of its own: what it opens and says can be counted.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::wire;
+
+/// How long it may take to become so.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A running `rswarm`; ends with the value, which sees to it that nothing panicked.
+pub struct Rswarm {
+    process: Child,
+    dir: TempDir,
+}
+
+impl Rswarm {
+    pub fn start(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = File::create(dir.path().join("log")).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_rswarm"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { process, dir }
+    }
+
+    /// A manager that answers.
+    pub async fn manage(port: u16, args: &[&str]) -> Self {
+        let host = format!("tcp://127.0.0.1:{port}");
+        let args: Vec<&str> = ["manage", "-H", &host]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        let started = Self::start(&args);
+        let end = Instant::now() + LIMIT;
+        while tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+        {
+            assert!(
+                Instant::now() < end,
+                "it does not listen: {}",
+                started.said()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let answer = wire::get(port, "/_ping").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        started
+    }
+
+    /// Ends it as the system does when memory is short.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        let open = PathBuf::from(format!("/proc/{}/fd", self.process.id()));
+        std::fs::read_dir(open).unwrap().count()
+    }
+
+    /// Waits until it has so many files open.
+    pub async fn until_files(&self, what: &str, so: impl Fn(usize) -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !so(self.files()) {
+            let open = self.files();
+            assert!(Instant::now() < end, "not in time: {what}: {open} files");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Rswarm {
+    fn drop(&mut self) {
+        self.kill();
+        let said = self.said();
+        if !std::thread::panicking() {
+            assert!(!said.contains("panicked"), "{said}");
+        }
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
