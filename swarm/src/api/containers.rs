@@ -17,7 +17,7 @@ use super::forward::{ACTION, LOOKUP, Outgoing, PATIENT, WORK, passed};
 use super::path::encode;
 use super::route::{Route, handler};
 use super::{ApiError, Kind};
-use crate::cluster::{ContainerRef, ListQuery, NodeEngine, PlaceError};
+use crate::cluster::{ContainerRef, ListQuery, NodeEngine, PlaceError, corrected};
 use crate::listen::Served;
 
 mod place;
@@ -62,9 +62,45 @@ pub const ROUTES: &[Route] = &[
     Route::new(Method::POST, "/containers/{}/checkpoints", handler!(look)),
 ];
 
+/// What a list can be filtered by: what engines know, and the node.
+const FILTERS: &[&str] = &[
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "node",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+const STATES: &[&str] = &[
+    "created",
+    "dead",
+    "exited",
+    "paused",
+    "removing",
+    "restarting",
+    "running",
+];
+
+const HEALTHS: &[&str] = &["healthy", "none", "starting", "unhealthy"];
+
 /// The list, from what is known, once what has just changed is known.
 async fn list(call: Call) -> Result<Served, ApiError> {
     let cluster = call.api.cluster();
+    let filters = call.query.filters()?;
+    filters.check_keys(FILTERS)?;
+    filters.check_values("status", STATES)?;
+    filters.check_values("health", HEALTHS)?;
     cluster.settle().await;
     let limit: Option<i64> = call.query.number("limit")?;
     let query = ListQuery {
@@ -73,7 +109,7 @@ async fn list(call: Call) -> Result<Served, ApiError> {
         limit: limit.and_then(|limit| usize::try_from(limit).ok()),
         before: call.query.get("before").map(str::to_owned),
         since: call.query.get("since").map(str::to_owned),
-        filters: call.query.filters()?.0,
+        filters: filters.0,
     };
     let listing = cluster.list_containers(&query);
     let listing = listing.map_err(|missing| ApiError::NotFound {
@@ -146,6 +182,13 @@ fn with_node(inspected: Value, node: &NodeEngine) -> Value {
     for list in bindings.into_iter().flat_map(Map::values_mut) {
         give_address(list, &node.about.ip);
     }
+    for path in [
+        &["Created"][..],
+        &["State", "StartedAt"],
+        &["State", "FinishedAt"],
+    ] {
+        correct_time(&mut inspected, path, node.about.skew);
+    }
     let about = &node.about;
     let shown = json!({
         "ID": about.id,
@@ -164,6 +207,22 @@ fn with_node(inspected: Value, node: &NodeEngine) -> Value {
         whole.insert(key, value);
     }
     Value::Object(whole)
+}
+
+/// A time that an engine with a wrong clock told becomes what our clock would tell.
+fn correct_time(inspected: &mut Map<String, Value>, path: &[&str], skew: i64) {
+    let (Some((first, rest)), true) = (path.split_first(), skew != 0) else {
+        return;
+    };
+    let time = inspected.get_mut(*first);
+    let time = rest.iter().fold(time, |value, key| {
+        value.and_then(|value| value.get_mut(*key))
+    });
+    if let Some(Value::String(time)) = time
+        && let Some(corrected) = corrected(time, skew)
+    {
+        *time = corrected;
+    }
 }
 
 /// A port that is published on every address is reached at the engine's; modern engines tell of
@@ -337,6 +396,8 @@ fn as_it_was(status: StatusCode, content: Bytes) -> Served {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -353,6 +414,23 @@ mod tests {
                 {"HostIp": "10.0.0.1", "HostPort": "80"},
                 {"HostIp": "192.168.0.1", "HostPort": "80"},
             ])
+        );
+    }
+
+    #[test]
+    fn times_of_a_wrong_clock_are_corrected() {
+        let mut node = crate::api::forward::tests::node("1.24", "1.41");
+        Arc::get_mut(&mut node.about).unwrap().skew = 60;
+        let inspected = json!({
+            "Created": "2001-09-09T01:46:40Z",
+            "State": {"StartedAt": "2001-09-09T01:47:40Z", "FinishedAt": "0001-01-01T00:00:00Z"},
+        });
+        assert_eq!(
+            with_node(inspected, &node),
+            json!({
+                "Created": "2001-09-09T01:45:40Z",
+                "State": {"StartedAt": "2001-09-09T01:46:40Z", "FinishedAt": "0001-01-01T00:00:00Z"},
+            })
         );
     }
 

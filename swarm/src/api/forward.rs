@@ -353,6 +353,7 @@ pub(super) mod tests {
             memory: 1,
             labels: BTreeMap::new(),
             version: "20.10.24".to_owned(),
+            skew: 0,
             api: ApiWindow {
                 oldest: oldest.parse().unwrap(),
                 newest: newest.parse().unwrap(),

@@ -5,6 +5,7 @@
 //! that is never held over I/O. Start reading at [`Cluster`].
 
 mod changes;
+mod clock;
 mod container;
 mod events;
 mod hurry;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use rswarm_discovery::Entry;
 use tokio::sync::watch;
 
+pub use clock::corrected;
 pub use events::{Event, EventStream};
 pub use listing::{ListQuery, Listing};
 pub use node::NodeStatus;

@@ -147,6 +147,7 @@ impl Placement {
             name: &self.node.about.name,
             ip: &self.node.about.ip,
             now: now(),
+            skew: 0,
         };
         let id = Arc::clone(&resident.id);
         if let Ok(container) = Container::created(&resident, image, &origin) {

@@ -38,6 +38,16 @@ pub enum EngineTls {
 }
 
 impl EngineTls {
+    /// Waits until other certificates are to be used.
+    pub(crate) async fn changed(&mut self) {
+        if let Self::On(config) = self
+            && config.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
     /// Where the engine of an entry listens.
     pub(crate) fn endpoint(&self, entry: &Entry) -> Result<EngineEndpoint, EngineError> {
         let url = format!("tcp://{entry}");

@@ -31,6 +31,8 @@ pub struct About {
     pub version: String,
     /// The versions of the API that it speaks.
     pub api: ApiWindow,
+    /// How far its clock is ahead of the manager's, in seconds; 0 for what is no matter.
+    pub skew: i64,
 }
 
 /// A node that has answered, and how to speak with it.

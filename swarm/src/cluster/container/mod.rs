@@ -54,6 +54,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) ip: &'a str,
     /// In seconds of the manager's clock.
     pub(crate) now: i64,
+    /// How far the node's clock is ahead of it, in seconds.
+    pub(crate) skew: i64,
 }
 
 impl Container {
@@ -73,7 +75,7 @@ impl Container {
             addr: Arc::clone(origin.addr),
             names: names.into(),
             swarm_id: swarm_id(&resident),
-            created: listed.created,
+            created: listed.created - origin.skew,
             state: status::word(&listed.state),
             status: Status::read(&listed.status, origin.now),
             is_own: is_own(&listed.image),
@@ -156,6 +158,9 @@ fn rewrite(
                 Some(ports) => json.push_str(&ports),
                 None => json.push_str(value.get()),
             },
+            "Created" if origin.skew != 0 => {
+                json.push_str(&(listed.created - origin.skew).to_string());
+            }
             "Status" => {
                 json.push_str("\"\"");
                 status_at = Some(json.len() - 1);
@@ -199,6 +204,7 @@ mod tests {
             name: "node-1",
             ip: "10.0.0.1",
             now: 1_000,
+            skew: 0,
         };
         Container::read(&item, &origin).unwrap()
     }

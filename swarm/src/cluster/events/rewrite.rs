@@ -101,6 +101,7 @@ mod tests {
             memory: 1,
             labels: std::collections::BTreeMap::new(),
             version: "29.0".to_owned(),
+            skew: 0,
             api: ApiWindow {
                 oldest: ApiVersion::OLDEST,
                 newest: ApiVersion::NEWEST,

@@ -36,6 +36,7 @@ impl Plain {
             addr: &self.addr.as_str().into(),
             name: &self.addr,
             ip: "10.0.0.1",
+            skew: 0,
             now: 0,
         };
         Container::read(&to_raw_value(&item).unwrap(), &origin)

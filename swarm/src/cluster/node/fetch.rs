@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -12,6 +12,7 @@ use rswarm_scheduler::node::NodeSpec;
 use serde_json::Value;
 
 use super::reason::reason;
+use crate::cluster::clock;
 use crate::cluster::member::ObjectKind;
 use crate::cluster::view::About;
 
@@ -38,7 +39,9 @@ pub(crate) async fn introduce(
 ) -> Result<(About, NodeSpec), Trouble> {
     let version = engine.version().await?;
     let api = engine.api_version_of(&version)?;
+    let asked = SystemTime::now();
     let info = engine.info().await?;
+    let skew = clock::skew(&info, asked, SystemTime::now());
     let addr = entry.to_string();
     let spec = NodeSpec::from_info(&info, &addr).map_err(|error| Trouble(error.to_string()))?;
     let about = About {
@@ -51,6 +54,7 @@ pub(crate) async fn introduce(
         labels: spec.labels.clone(),
         version: version.version,
         api,
+        skew,
     };
     Ok((about, spec))
 }

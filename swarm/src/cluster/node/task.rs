@@ -83,9 +83,14 @@ struct Session {
 
 impl Task {
     async fn run(mut self) {
+        let mut tls = self.cluster.inner.settings.tls.clone();
         loop {
             let Trouble(why) = match self.connect().await {
-                Ok(session) => self.follow(session).await,
+                Ok(session) => tokio::select! {
+                    trouble = self.follow(session) => trouble,
+                    // Nothing is wrong, but the next certificates are in use now.
+                    () = tls.changed() => continue,
+                },
                 Err(trouble) => trouble,
             };
             self.last_list = None;
@@ -187,7 +192,7 @@ impl Task {
         }
     }
 
-    fn take_event(&mut self, session: &Session, line: &str) {
+    fn take_event(&mut self, session: &mut Session, line: &str) {
         let Ok(event) = serde_json::from_str::<EngineEvent<'_>>(line) else {
             return;
         };
@@ -198,6 +203,11 @@ impl Task {
         self.last_event = Some(event.time_nano)
             .filter(|time| *time > 0)
             .or(self.last_event);
+        if event.kind == "daemon" && event.action == "reload" {
+            // Its labels may be others.
+            session.slow_at = Instant::now();
+            session.refresh_at = session.slow_at;
+        }
         self.note(&event);
         if let Some(told) = with_node(line, &session.about) {
             self.cluster.inner.events.publish(told);
@@ -312,6 +322,7 @@ impl Task {
             name: &session.about.name,
             ip: &session.about.ip,
             now: now(),
+            skew: session.about.skew,
         };
         let read: Result<Vec<_>, _> = items
             .into_iter()
