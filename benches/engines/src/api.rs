@@ -14,18 +14,25 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::{Engine, Refusal, State};
-use crate::shapes;
+use crate::{exec, shapes};
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+pub type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// Answers a request.
-pub async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub async fn answer(
+    engine: Arc<Engine>,
+    mut request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let connection = exec::connection(&mut request);
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect();
+    if path.ends_with("/images/load") {
+        return Ok(load(body).await);
+    }
     let body = body.collect().await.map(|body| body.to_bytes());
     let body: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -33,11 +40,24 @@ pub async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> Result<A
         [version, rest @ ..] if is_version(version) => rest,
         all => all,
     };
+    if let (["exec", _, "start"], Some(connection)) = (parts, connection) {
+        return Ok(exec::run(connection));
+    }
     let done = route(&engine, &head.method, parts, &query, body);
     Ok(done.unwrap_or_else(|(status, message)| match status {
         304 => whole(304, Bytes::new()),
         status => json_answer(status, &json!({"message": message})),
     }))
+}
+
+/// Takes an image and forgets it.
+async fn load(mut body: Incoming) -> Answer {
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return json_answer(500, &json!({"message": "the image came in part only"}));
+        }
+    }
+    json_answer(200, &json!({"stream": "Loaded image: image:1\n"}))
 }
 
 fn is_version(part: &str) -> bool {
@@ -76,6 +96,17 @@ fn route(
         ("POST", ["containers", name, "stop" | "kill"]) => {
             engine.stop(name)?;
             whole(204, Bytes::new())
+        }
+        ("GET", ["containers", name, "logs"]) => {
+            engine.find(name)?;
+            logs(text("follow") == "1")
+        }
+        ("POST", ["containers", name, "exec"]) => {
+            engine.find(name)?;
+            json_answer(201, &json!({"Id": exec::id(engine)}))
+        }
+        ("GET", ["exec", id, "json"]) if exec::is_of(engine, id) => {
+            json_answer(200, &json!({"ID": id, "Running": false, "ExitCode": 0}))
         }
         ("DELETE", ["containers", name]) => {
             engine.remove(name)?;
@@ -120,6 +151,26 @@ fn events(engine: &Engine) -> Answer {
     let mut answer = Response::new(body.boxed());
     head(&mut answer);
     answer
+}
+
+/// A line, and no end for who follows.
+fn logs(follow: bool) -> Answer {
+    const LINE: &[u8] = b"\x01\0\0\0\0\0\0\x05line\n";
+    let lines = stream::unfold(false, move |told| async move {
+        match (told, follow) {
+            (false, _) => Some((Ok(Frame::data(Bytes::from_static(LINE))), true)),
+            (true, false) => None,
+            (true, true) => std::future::pending().await,
+        }
+    });
+    let mut answer = Response::new(StreamBody::new(lines).boxed());
+    head(&mut answer);
+    answer
+}
+
+/// No body.
+pub fn empty() -> BoxBody<Bytes, Infallible> {
+    Full::new(Bytes::new()).boxed()
 }
 
 fn json_answer(status: u16, value: &Value) -> Answer {

@@ -4,22 +4,14 @@
 //!
 //!     simulated-engines --engines 1000 --containers 30 --entries FILE
 
-mod api;
-mod engine;
-mod shapes;
-
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use simulated_engines::{Engine, serve};
 use tokio::net::TcpListener;
-
-use engine::Engine;
 
 /// Simulated engines on loopback ports.
 #[derive(Parser)]
@@ -74,19 +66,4 @@ async fn run(args: Args) -> io::Result<()> {
 )]
 fn eprint_ready(engines: u16, port: u16) {
     eprintln!("{engines} engines listen from port {port} on");
-}
-
-async fn serve(listener: TcpListener, engine: Arc<Engine>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let engine = Arc::clone(&engine);
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            let service = service_fn(|request| api::answer(Arc::clone(&engine), request));
-            // Whoever hangs up has seen enough.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
 }
