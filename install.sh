@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds rmachine from this checkout and installs it.
+# Builds rmachine and rswarm from this checkout and installs them.
 #
-#   ./install.sh                install the program and its shell completions
+#   ./install.sh                install the programs and rmachine's shell completions
 #   ./install.sh --demo         the same, and make two machines to look at
 #   ./install.sh --remove-demo  remove those machines and all that was made for them
-#   ./install.sh --uninstall    remove the program and its completions; machines stay
+#   ./install.sh --uninstall    remove what was installed; machines stay
 #
 # Everything goes below $PREFIX (default /usr/local); `--prefix DIR` says it too. Packages that a
 # build needs are installed by apt-get, which needs root.
@@ -46,6 +46,7 @@ main() {
         *) stop "the prefix must be an absolute path, not $PREFIX" ;;
     esac
     program=$PREFIX/bin/rmachine
+    companion=$PREFIX/bin/rswarm
     bash_completion=$PREFIX/share/bash-completion/completions/rmachine
     zsh_completion=$PREFIX/share/zsh/site-functions/_rmachine
     fish_completion=$PREFIX/share/fish/vendor_completions.d/rmachine.fish
@@ -56,18 +57,39 @@ install() {
     build_env || stop "$build_env_error"
     writable "$PREFIX" || stop "$PREFIX cannot be written to; run this as root (sudo ./install.sh)," \
         "or choose a place of your own: PREFIX=\$HOME/.local ./install.sh"
-    say "building rmachine; the first time this takes some minutes"
+    say "building rmachine and rswarm; the first time this takes some minutes"
+    built=${CARGO_TARGET_DIR:-target}
+    static=$(uname -m)-unknown-linux-gnu
+    # Two builds at once: either ends with minutes on a single processor.
+    build_companion &
+    building=$!
+    trap 'kill "$building" 2>/dev/null; exit 130' INT TERM
+    failed=
     own_openssl
-    cargo build --release --locked --bin rmachine || stop "the build failed"
-    put 755 "$program" <"${CARGO_TARGET_DIR:-target}/release/rmachine"
+    cargo build --release --locked --bin rmachine || failed=rmachine
+    wait "$building" || failed=rswarm
+    trap - INT TERM
+    [ -z "$failed" ] || stop "the build of $failed failed"
+    put 755 "$program" <"$built/release/rmachine"
+    put 755 "$companion" <"$built/$static/companion/rswarm"
     "$program" completion bash | put 644 "$bash_completion"
     "$program" completion zsh | put 644 "$zsh_completion"
     "$program" completion fish | put 644 "$fish_completion"
     say "installed $("$program" --version) as $program"
+    say "installed $("$companion" --version) as $companion"
     case :$PATH: in
         *":$PREFIX/bin:"*) ;;
         *) say "$PREFIX/bin is not on your PATH yet" ;;
     esac
+}
+
+# rswarm runs on any host and alone in its image, so it is static. All else is for its size: with
+# frame pointers the tables for unwinding are smaller, C needs none, and relocations are packed.
+build_companion() {
+    RUSTFLAGS="-C target-feature=+crt-static -C force-frame-pointers=yes"
+    RUSTFLAGS="$RUSTFLAGS -C link-arg=-Wl,-z,pack-relative-relocs"
+    export RUSTFLAGS AWS_LC_SYS_CFLAGS=-fno-asynchronous-unwind-tables
+    exec cargo build --quiet --locked --profile companion --target "$static" -p rswarm
 }
 
 # OpenSSL becomes a part of the program: linking the system's takes a millisecond of every start.
@@ -80,8 +102,8 @@ own_openssl() {
 
 uninstall() {
     [ ! -e "$program" ] || writable "$PREFIX" || stop "$PREFIX cannot be written to; run this as root"
-    rm -f "$program" "$bash_completion" "$zsh_completion" "$fish_completion"
-    say "removed $program; machines and certificates in ~/.docker/machine stay"
+    rm -f "$program" "$companion" "$bash_completion" "$zsh_completion" "$fish_completion"
+    say "removed $program and $companion; machines and certificates in ~/.docker/machine stay"
     [ ! -e "$DEMO" ] || say "the demonstration's machines stay too; ./install.sh --remove-demo removes them"
 }
 

@@ -32,6 +32,11 @@ pub(crate) struct Connection {
     task: JoinHandle<hyper::Result<()>>,
 }
 
+/// What a connection runs over. Of one type for all, as HTTP is a large part of a program.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A request that got no answer.
 pub(crate) struct Unanswered {
     /// Why.
@@ -49,11 +54,11 @@ impl Connection {
         match endpoint {
             EngineEndpoint::Unix(path) => {
                 let stream = deadline.bound("a connection", socket(endpoint, path));
-                Self::over(stream.await?, endpoint).await
+                Self::over(Box::new(stream.await?), endpoint).await
             }
             EngineEndpoint::Plain { host, port } => {
                 let stream = deadline.bound("a connection", dial(endpoint, host, *port));
-                Self::over(stream.await?, endpoint).await
+                Self::over(Box::new(stream.await?), endpoint).await
             }
             EngineEndpoint::Tls { host, port, config } => {
                 let name = ServerName::try_from(host.clone());
@@ -63,15 +68,12 @@ impl Connection {
                 let stream = deadline.bound("a connection", dial(endpoint, host, *port));
                 let shaking = handshake(endpoint, config, name, stream.await?);
                 let stream = deadline.bound("the TLS handshake", shaking);
-                Self::over(stream.await?, endpoint).await
+                Self::over(Box::new(stream.await?), endpoint).await
             }
         }
     }
 
-    async fn over<S>(stream: S, endpoint: &EngineEndpoint) -> Result<Self, EngineError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn over(stream: Box<dyn Stream>, endpoint: &EngineEndpoint) -> Result<Self, EngineError> {
         let mut settings = http1::Builder::new();
         // What is passed on from others is to arrive as they wrote it.
         settings.preserve_header_case(true);

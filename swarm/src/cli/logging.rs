@@ -1,5 +1,7 @@
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged, and how.
 #[derive(clap::Args)]
@@ -38,19 +40,22 @@ impl LogArgs {
     /// Starts to log, on standard error.
     pub fn start(&self) {
         let level = match (self.log_level, self.debug) {
-            (Some(Level::Debug), _) | (None, true) => "debug",
-            (Some(Level::Info), _) | (None, false) => "info",
-            (Some(Level::Warn), _) => "warn",
-            (Some(Level::Error), _) => "error",
+            (Some(Level::Debug), _) | (None, true) => LevelFilter::DEBUG,
+            (Some(Level::Info), _) | (None, false) => LevelFilter::INFO,
+            (Some(Level::Warn), _) => LevelFilter::WARN,
+            (Some(Level::Error), _) => LevelFilter::ERROR,
         };
-        let filter = EnvFilter::new(format!("warn,rswarm={level},rswarm_discovery={level}"));
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let filter = Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("rswarm", level);
+        let log = tracing_subscriber::fmt::layer()
             .with_target(false)
+            .with_ansi(false)
             .with_writer(std::io::stderr);
+        let filtered = tracing_subscriber::registry().with(filter);
         match self.log_format {
-            Format::Text => log.with_ansi(false).init(),
-            Format::Json => log.json().init(),
+            Format::Text => filtered.with(log).init(),
+            Format::Json => filtered.with(log.json()).init(),
         }
     }
 }

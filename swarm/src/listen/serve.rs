@@ -168,17 +168,17 @@ async fn accept<S, F>(
                 connections.spawn(async move {
                     let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream));
                     match shaken.await {
-                        Ok(Ok(stream)) => answer(stream, service, stop).await,
+                        Ok(Ok(stream)) => answer(Box::new(stream), service, stop).await,
                         Ok(Err(error)) => tracing::info!("a TLS handshake failed: {error}"),
                         Err(_) => tracing::info!("a TLS handshake took too long"),
                     }
                 });
             }
             (Accepted::Tcp(stream), None) => {
-                connections.spawn(answer(stream, service, stop));
+                connections.spawn(answer(Box::new(stream), service, stop));
             }
             (Accepted::Unix(stream), _) => {
-                connections.spawn(answer(stream, service, stop));
+                connections.spawn(answer(Box::new(stream), service, stop));
             }
         }
     }
@@ -201,11 +201,13 @@ async fn one(listener: &Listener) -> io::Result<Accepted> {
     }
 }
 
-async fn answer<S, F>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: S,
-    stop: CancellationToken,
-) where
+/// What a connection runs over. Of one type for all, as HTTP is a large part of the program.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn answer<S, F>(stream: Box<dyn Stream>, service: S, stop: CancellationToken)
+where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Served> + Send + 'static,
 {
