@@ -125,6 +125,29 @@ impl Filters {
         Ok(Self(filters))
     }
 
+    /// Refuses what is not known by that name.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`], in an engine's words.
+    pub fn check_keys(&self, known: &[&str]) -> Result<(), ApiError> {
+        match self.0.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(ApiError::Invalid(format!("invalid filter '{key}'"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a value that a key cannot have.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`], in an engine's words.
+    pub fn check_values(&self, key: &str, known: &[&str]) -> Result<(), ApiError> {
+        let mut values = self.get(key).iter();
+        match values.find(|value| !known.contains(&value.as_str())) {
+            Some(value) => Err(ApiError::Invalid(format!("invalid filter '{key}={value}'"))),
+            None => Ok(()),
+        }
+    }
+
     /// The values of a key.
     pub fn get(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)

@@ -22,6 +22,7 @@ pub const ROUTES: &[Route] = &[
     Route::new(Method::POST, "/auth", handler!(auth)),
     Route::new(Method::GET, "/system/df", handler!(disk_usage)),
     Route::new(Method::GET, "/plugins", handler!(plugins)),
+    Route::new(Method::GET, "/plugins/{}/json", handler!(plugin)),
 ];
 
 async fn ping(call: Call) -> Result<Served, ApiError> {
@@ -47,9 +48,13 @@ async fn version(call: Call) -> Result<Served, ApiError> {
 async fn info(call: Call) -> Result<Served, ApiError> {
     let nodes = call.api.cluster().nodes();
     let images = nodes.iter().map(|node| node.images).sum();
-    let nodes: Vec<NodeReport> = nodes.into_iter().map(report).collect();
-    let info = info::info(&call.api.report(), &nodes, images);
-    Ok(answer::json(StatusCode::OK, &info))
+    let nodes: Vec<NodeReport<'_>> = nodes.iter().map(report).collect();
+    let manager = call.api.report();
+    let info = info::info(&manager, &nodes, images);
+    let content = serde_json::to_vec(&info);
+    let mut content = content.map_err(|error| ApiError::Internal(error.to_string()))?;
+    content.push(b'\n');
+    Ok(answer::raw_json(content))
 }
 
 /// Any engine can ask a registry whether it takes a login, which is remembered if so.
@@ -86,6 +91,12 @@ async fn plugins(_: Call) -> Result<Served, ApiError> {
     Ok(answer::json(StatusCode::OK, &json!([])))
 }
 
+/// Who looks for something of any kind looks among the plugins, too.
+async fn plugin(call: Call) -> Result<Served, ApiError> {
+    let missing = format!("plugin \"{}\" not found", call.name);
+    Err(ApiError::Nothing(missing))
+}
+
 /// Passes a request on to any engine.
 pub(super) async fn anywhere(call: Call, path: String) -> Result<Served, ApiError> {
     let node = call.api.any_node()?;
@@ -111,21 +122,21 @@ impl Api {
     }
 }
 
-fn report(node: NodeView) -> NodeReport {
+fn report(node: &NodeView) -> NodeReport<'_> {
     let about = node.about.as_deref();
     NodeReport {
-        name: about.map(|about| about.name.clone()).unwrap_or_default(),
-        addr: node.addr.to_string(),
-        id: about.map(|about| about.id.clone()).unwrap_or_default(),
-        status: node.status.to_string(),
+        name: about.map_or("", |about| &about.name),
+        addr: &node.addr,
+        id: about.map_or("", |about| &about.id),
+        status: node.status.as_str(),
         containers: [node.counts.running, node.counts.paused, node.counts.stopped],
         healthy: node.status == NodeStatus::Healthy,
         cpus: (node.reserved.cpus, node.total.cpus),
         memory: (node.reserved.memory, node.total.memory),
-        labels: about.map(|about| about.labels.clone()).unwrap_or_default(),
-        error: node.error,
+        labels: about.map(|about| &about.labels),
+        error: node.error.as_deref(),
         updated_at: node.updated_at,
-        version: about.map(|about| about.version.clone()).unwrap_or_default(),
+        version: about.map_or("", |about| &about.version),
     }
 }
 

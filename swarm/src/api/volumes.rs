@@ -11,7 +11,7 @@ use super::fanout;
 use super::forward::{ACTION, LOOKUP, Outgoing, WORK};
 use super::networks::is_called;
 use super::path::encode;
-use super::query::Filters;
+use super::query::{Filters, Query};
 use super::route::{Route, handler};
 use super::system::text_of;
 use super::{Api, ApiError, Kind, answer};
@@ -49,9 +49,47 @@ pub fn where_only(api: &Api, name: &str) -> Vec<String> {
 async fn list(call: Call) -> Result<Served, ApiError> {
     let filters = call.query.filters()?;
     call.api.cluster().settle().await;
-    let lists = call.api.cluster().volumes();
+    let mut lists = call.api.cluster().volumes();
+    if !filters.get("dangling").is_empty() {
+        retain_dangling(&call, &filters, &mut lists).await?;
+    }
     let shown = json!({"Volumes": listed(&lists, &filters), "Warnings": []});
     Ok(answer::json(StatusCode::OK, &shown))
+}
+
+/// Only engines know which volumes are used.
+async fn retain_dangling(
+    call: &Call,
+    filters: &Filters,
+    lists: &mut [NodeObjects],
+) -> Result<(), ApiError> {
+    let mut query = Query::default();
+    let asked = json!({"dangling": filters.get("dangling")});
+    query.set("filters", asked.to_string());
+    let query = query.encoded();
+    let parts = fanout::each(call.api.healthy()?, |node| {
+        let outgoing = Outgoing::new(Method::GET, "/volumes").query(query.as_deref());
+        async move { node.json(outgoing, call.client, LOOKUP).await }
+    });
+    let (done, failed) = fanout::parted(parts.await);
+    if !failed.is_empty() {
+        return Err(ApiError::Nodes(failed));
+    }
+    for list in lists {
+        let here = done
+            .iter()
+            .find(|(node, _)| node.about.addr == list.node.about.addr);
+        let here = here.and_then(|(_, listed)| listed["Volumes"].as_array());
+        let is_wanted = |volume: &&Object| {
+            let mut names = here
+                .into_iter()
+                .flatten()
+                .map(|listed| text_of(&listed["Name"]));
+            names.any(|name| name == &*volume.id)
+        };
+        list.objects = list.objects.iter().filter(is_wanted).cloned().collect();
+    }
+    Ok(())
 }
 
 /// Local volumes are named after their node, too; all others are shown once.
