@@ -52,7 +52,9 @@ impl Default for Builds {
 }
 
 async fn build(mut call: Call) -> Result<Served, ApiError> {
-    let directives = take_directives(&mut call)?;
+    let mut directives = take_directives(&mut call)?;
+    directives.extend(call.api.where_replaced(&call));
+    let directives = json!({ "Env": directives });
     let session = call.query.text("session").to_owned();
     let id = call.query.text("buildid").to_owned();
     let own = match id.strip_prefix(UPLOAD) {
@@ -117,13 +119,13 @@ async fn grpc(call: Call) -> Result<Served, ApiError> {
 }
 
 /// `--build-arg constraint:node==a` is for the scheduler, and nothing that a build knows.
-fn take_directives(call: &mut Call) -> Result<Value, ApiError> {
+fn take_directives(call: &mut Call) -> Result<Vec<String>, ApiError> {
     let given = call.query.text("buildargs").to_owned();
     let (env, left) = parted(&given)?;
     if let Some(left) = left {
         call.query.set("buildargs", left);
     }
-    Ok(json!({ "Env": env }))
+    Ok(env)
 }
 
 /// The directives among build arguments, and the arguments that are left if there were any.
@@ -166,6 +168,22 @@ impl Api {
             .place(request, &super::containers::random_id());
         let place = place.map_err(|error| ApiError::Unschedulable(error.to_string()))?;
         Ok(place.node().clone())
+    }
+
+    /// A build whose image takes over the name of another belongs to where that one is, if that can
+    /// be: else a name would mean one image here and another there.
+    fn where_replaced(&self, call: &Call) -> Vec<String> {
+        let lists = self.cluster().images();
+        let images = || lists.iter().flat_map(|list| list.objects.iter());
+        let tags = call.query.all("t");
+        let replaced = tags.filter(|tag| images().any(|image| image.is_image(tag, false)));
+        let whole = |tag: &str| match tag.rsplit('/').next() {
+            Some(name) if name.contains(':') => tag.to_owned(),
+            _ => format!("{tag}:latest"),
+        };
+        replaced
+            .map(|tag| format!("affinity:image==~{}", whole(tag)))
+            .collect()
     }
 
     /// The node for builders that name no build: always the same, as long as it answers.
