@@ -10,8 +10,12 @@
 #[path = "../../../tests/lab/mod.rs"]
 mod lab;
 
+mod client;
+mod compose;
 mod containers;
 mod info;
 mod manager;
 mod node;
 mod party;
+mod session;
+mod step;

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::Client;
 use crate::lab::Ran;
 use crate::party::Party;
 
@@ -13,8 +14,7 @@ const START: Duration = Duration::from_secs(60);
 /// A manager on the loopback. Ends with the value.
 pub struct Manager {
     child: Child,
-    port: u16,
-    client: PathBuf,
+    client: Client,
     log: PathBuf,
 }
 
@@ -37,8 +37,7 @@ impl Manager {
             .stderr(std::fs::File::create(&log).unwrap());
         let mut manager = Self {
             child: command.spawn().unwrap(),
-            port,
-            client: party.files("client"),
+            client: Client::new(party, &format!("127.0.0.1:{port}")),
             log,
         };
         manager.wait_for_nodes(entries.len());
@@ -60,15 +59,15 @@ impl Manager {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Who asks this manager.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn command(&self, words: &[String]) -> Command {
-        let mut command = Command::new("timeout");
-        command
-            .args(["--kill-after=5", "60", "docker"])
-            .args(words)
-            .env("DOCKER_HOST", format!("tcp://127.0.0.1:{}", self.port))
-            .env("DOCKER_TLS_VERIFY", "1")
-            .env("DOCKER_CERT_PATH", &self.client);
-        command
+        let docker = std::iter::once("docker");
+        let words = docker.chain(words.iter().map(String::as_str));
+        self.client.command(words)
     }
 
     fn wait_for_nodes(&mut self, nodes: usize) {

@@ -7,7 +7,7 @@ pub const TINY: &str = "tiny:1";
 /// Makes [`TINY`] of programs of the host itself: no registry is asked.
 const MAKE_TINY: &str = r#"
 programs=
-for program in sh cat sleep echo ls hostname env; do programs="$programs /bin/$program"; done
+for program in sh cat sleep echo ls hostname env id; do programs="$programs /bin/$program"; done
 libraries=$(ldd $programs | grep -o '/[^ )]*' | grep -v ':$' | sort -u)
 tar -chf - $programs $libraries 2>/dev/null |
     docker import --change 'CMD ["sh"]' --change 'ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin' - tiny:1
