@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use rmachine_companion::{Architecture, Image};
@@ -19,6 +19,17 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
+    if cfg!(not(target_feature = "crt-static")) {
+        return Err(Failure::of(
+            "this rswarm needs its host's libraries, which an image has not; install.sh builds one \
+             that needs none",
+        ));
+    }
+    if args.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "an image is nothing for a terminal; name a file with --output, or pipe it to docker load",
+        ));
+    }
     let architecture = Architecture::current()
         .ok_or_else(|| Failure::of("there are images for amd64 and arm64 only"))?;
     let binary = std::fs::read(std::env::current_exe()?)?;

@@ -12,6 +12,7 @@ mod lab;
 mod loaded;
 mod program;
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,15 @@ fn the_image_is_the_same_each_time_and_holds_the_program_alone() {
     assert_eq!(image.inspect("{{.Config.Entrypoint}}"), "[/rswarm]");
     let size: u64 = image.inspect("{{.Size}}").parse().unwrap();
     assert_eq!(size, program::path().metadata().unwrap().len());
+}
+
+#[test]
+fn a_program_that_needs_its_host_is_no_image() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rswarm"));
+    let refused = lab::Ran::of(command.arg("image"));
+    assert_eq!(refused.code, 1);
+    assert_eq!(refused.out, "");
+    assert!(refused.err.contains("install.sh"), "{}", refused.err);
 }
 
 #[test]
