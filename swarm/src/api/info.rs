@@ -1,10 +1,12 @@
 //! What `docker info` and `docker version` show of a cluster. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use rmachine_engine::ApiWindow;
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Map, Value, json};
 
 /// What the manager says of itself.
 #[derive(Clone, Debug)]
@@ -34,15 +36,15 @@ pub struct Host {
 
 /// What is shown of one node.
 #[derive(Clone, Debug)]
-pub struct NodeReport {
+pub struct NodeReport<'a> {
     /// The engine's name; empty as long as nobody knows.
-    pub name: String,
+    pub name: &'a str,
     /// Where it listens.
-    pub addr: String,
+    pub addr: &'a str,
     /// The engine's id; empty as long as nobody knows.
-    pub id: String,
+    pub id: &'a str,
     /// `Healthy`, `Pending` and so on.
-    pub status: String,
+    pub status: &'static str,
     /// The running, paused and stopped containers; only the sum is true where it is not healthy.
     pub containers: [usize; 3],
     /// Whether it answers.
@@ -52,25 +54,41 @@ pub struct NodeReport {
     /// Memory in bytes: taken, and all.
     pub memory: (u64, u64),
     /// The engine's labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Option<&'a BTreeMap<String, String>>,
     /// Why it is not healthy.
-    pub error: Option<String>,
+    pub error: Option<&'a str>,
     /// When it was last heard of.
     pub updated_at: SystemTime,
     /// The engine's version.
-    pub version: String,
+    pub version: &'a str,
 }
+
+/// The answer to `GET /info`. Its tree is long where there are many nodes, and made only once.
+pub struct Info<'a> {
+    fields: Map<String, Value>,
+    tree: Vec<Line<'a>>,
+}
+
+/// A key and a value that clients print as they are.
+type Line<'a> = [Cow<'a, str>; 2];
+
+/// The field with the tree.
+const TREE: &str = "SystemStatus";
 
 /// The version as the original showed its own: clients look for `swarm/`.
 pub const SERVER_VERSION: &str = concat!("swarm/", env!("CARGO_PKG_VERSION"));
 
 /// `GET /info`. Nodes are shown in the natural order of their names.
-pub fn info(manager: &ManagerReport, nodes: &[NodeReport], images: usize) -> Value {
+pub fn info<'a>(
+    manager: &'a ManagerReport,
+    nodes: &'a [NodeReport<'a>],
+    images: usize,
+) -> Info<'a> {
     let sum = |kind: usize| -> usize { nodes.iter().map(|node| node.containers[kind]).sum() };
     let [running, paused, stopped] = [0, 1, 2].map(sum);
     let cpus: u64 = nodes.iter().map(|node| node.cpus.1).sum();
     let memory: u64 = nodes.iter().map(|node| node.memory.1).sum();
-    let mut info = json!({
+    let info = json!({
         "ID": "",
         "Containers": running + paused + stopped,
         "ContainersRunning": running,
@@ -79,7 +97,7 @@ pub fn info(manager: &ManagerReport, nodes: &[NodeReport], images: usize) -> Val
         "Images": images,
         "Driver": "",
         "DriverStatus": null,
-        "SystemStatus": system_status(manager, nodes),
+        TREE: null,
         "Plugins": {"Volume": null, "Network": null, "Authorization": null, "Log": null},
         "Debug": false,
         "SystemTime": rfc3339(SystemTime::now()),
@@ -101,10 +119,27 @@ pub fn info(manager: &ManagerReport, nodes: &[NodeReport], images: usize) -> Val
         "ExperimentalBuild": manager.experimental,
         "ServerVersion": SERVER_VERSION,
     });
-    if let (Value::Object(info), Value::Object(rest)) = (&mut info, rest()) {
-        info.extend(rest);
+    let fields = [info, rest()].into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Info {
+        fields: fields.flatten().collect(),
+        tree: tree(manager, nodes),
     }
-    info
+}
+
+impl Serialize for Info<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (key, value) in &self.fields {
+            match key.as_str() {
+                TREE => map.serialize_entry(key, &self.tree)?,
+                _ => map.serialize_entry(key, value)?,
+            }
+        }
+        map.end()
+    }
 }
 
 /// What says nothing of a cluster, but clients warn or fail without.
@@ -158,48 +193,57 @@ pub fn version(manager: &ManagerReport, window: ApiWindow) -> Value {
 }
 
 /// The tree that clients print as it is: pairs in their order.
-fn system_status(manager: &ManagerReport, nodes: &[NodeReport]) -> Vec<[String; 2]> {
-    let mut lines = Vec::with_capacity(5 + 10 * nodes.len());
-    let mut line = |key: &str, value: String| lines.push([key.to_owned(), value]);
-    line("Role", manager.role.to_owned());
+fn tree<'a>(manager: &'a ManagerReport, nodes: &'a [NodeReport<'a>]) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line<'a>> = Vec::with_capacity(5 + 10 * nodes.len());
+    let mut line = |key: &'static str, value: Cow<'a, str>| lines.push([key.into(), value]);
+    line("Role", manager.role.into());
     if let Some(primary) = &manager.primary {
-        line("Primary", primary.clone());
+        line("Primary", primary.into());
     }
-    line("Strategy", manager.strategy.clone());
-    line("Filters", manager.filters.join(", "));
-    line("Nodes", nodes.len().to_string());
-    let mut nodes: Vec<&NodeReport> = nodes.iter().collect();
-    nodes.sort_by(|a, b| natord::compare(&a.name, &b.name).then_with(|| a.addr.cmp(&b.addr)));
+    line("Strategy", (&manager.strategy).into());
+    line("Filters", manager.filters.join(", ").into());
+    line("Nodes", nodes.len().to_string().into());
+    let mut nodes: Vec<&NodeReport<'_>> = nodes.iter().collect();
+    nodes.sort_by(|a, b| natord::compare(a.name, b.name).then_with(|| a.addr.cmp(b.addr)));
     for node in nodes {
-        let name = if node.name.is_empty() {
-            "(unknown)"
-        } else {
-            &node.name
+        let name = match node.name {
+            "" => "(unknown)",
+            name => name,
         };
-        line(&format!(" {name}"), node.addr.clone());
-        line("  └ ID", node.id.clone());
-        line("  └ Status", node.status.clone());
-        line("  └ Containers", containers(node));
+        lines.push([format!(" {name}").into(), node.addr.into()]);
+        let mut line = |key: &'static str, value: Cow<'a, str>| lines.push([key.into(), value]);
+        line("  └ ID", node.id.into());
+        line("  └ Status", node.status.into());
+        line("  └ Containers", containers(node).into());
         let (used, total) = node.cpus;
-        line("  └ Reserved CPUs", format!("{used} / {total}"));
+        line("  └ Reserved CPUs", format!("{used} / {total}").into());
         let (used, total) = node.memory;
         let memory = format!("{} / {}", bytes(used), bytes(total));
-        line("  └ Reserved Memory", memory);
-        let labels = node
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"));
-        line("  └ Labels", labels.collect::<Vec<_>>().join(", "));
-        if let Some(error) = &node.error {
-            line("  └ Error", error.clone());
+        line("  └ Reserved Memory", memory.into());
+        line("  └ Labels", labels(node).into());
+        if let Some(error) = node.error {
+            line("  └ Error", error.into());
         }
-        line("  └ UpdatedAt", rfc3339(node.updated_at));
-        line("  └ ServerVersion", node.version.clone());
+        line("  └ UpdatedAt", rfc3339(node.updated_at).into());
+        line("  └ ServerVersion", node.version.into());
     }
     lines
 }
 
-fn containers(node: &NodeReport) -> String {
+fn labels(node: &NodeReport<'_>) -> String {
+    let mut shown = String::new();
+    for (key, value) in node.labels.into_iter().flatten() {
+        if !shown.is_empty() {
+            shown.push_str(", ");
+        }
+        shown.push_str(key);
+        shown.push('=');
+        shown.push_str(value);
+    }
+    shown
+}
+
+fn containers(node: &NodeReport<'_>) -> String {
     let [running, paused, stopped] = node.containers;
     let all = running + paused + stopped;
     match node.healthy {
@@ -250,8 +294,8 @@ mod tests {
 
     use super::*;
 
-    fn node(name: &str, addr: &str, id: &str) -> NodeReport {
-        let labels = [
+    fn labels() -> BTreeMap<String, String> {
+        [
             ("storagedriver", "aufs"),
             ("provider", "virtualbox"),
             ("kernelversion", "4.4.17-boot2docker"),
@@ -259,21 +303,30 @@ mod tests {
                 "operatingsystem",
                 "Boot2Docker 1.12.1 (TCL 7.2); HEAD : ef7d0b4 - Thu Aug 18 21:18:06 UTC 2016",
             ),
-        ];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    fn node<'a>(
+        name: &'a str,
+        addr: &'a str,
+        id: &'a str,
+        labels: &'a BTreeMap<String, String>,
+    ) -> NodeReport<'a> {
         NodeReport {
-            name: name.to_owned(),
-            addr: addr.to_owned(),
-            id: id.to_owned(),
-            status: "Healthy".to_owned(),
+            name,
+            addr,
+            id,
+            status: "Healthy",
             containers: [2, 0, 0],
             healthy: true,
             cpus: (0, 1),
             memory: (0, 1_096_290_000),
-            labels: labels.into(),
+            labels: Some(labels),
             error: None,
             updated_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_472_052_814),
-            version: "1.12.1".to_owned(),
+            version: "1.12.1",
         }
     }
 
@@ -310,12 +363,13 @@ mod tests {
 
     #[test]
     fn a_cluster_looks_as_it_always_did() {
+        let labels = labels();
         let mut nodes = [
-            node("node10", "192.168.99.105:2376", "EGYZ:TXBG"),
-            node("node2", "192.168.99.104:2376", "A77F:BLVI"),
+            node("node10", "192.168.99.105:2376", "EGYZ:TXBG", &labels),
+            node("node2", "192.168.99.104:2376", "A77F:BLVI", &labels),
         ];
         nodes[0].containers = [1, 0, 1];
-        let info = info(&manager(), &nodes, 4);
+        let info = serde_json::to_value(info(&manager(), &nodes, 4)).unwrap();
         assert_eq!(
             printed(&info),
             "\
@@ -356,20 +410,19 @@ Nodes: 2
     fn a_node_that_nobody_knows_yet_says_why() {
         let mut manager = manager();
         (manager.role, manager.primary) = ("primary", None);
+        let none = BTreeMap::new();
         let node = NodeReport {
-            name: String::new(),
-            id: String::new(),
-            status: "Pending".to_owned(),
+            status: "Pending",
             healthy: false,
             containers: [0, 0, 3],
             cpus: (0, 0),
             memory: (0, 0),
-            labels: BTreeMap::new(),
-            error: Some("cannot connect".to_owned()),
-            version: String::new(),
-            ..node("", "10.0.0.1:2376", "")
+            labels: None,
+            error: Some("cannot connect"),
+            version: "",
+            ..node("", "10.0.0.1:2376", "", &none)
         };
-        let info = info(&manager, &[node], 0);
+        let info = serde_json::to_value(info(&manager, &[node], 0)).unwrap();
         assert_eq!(
             printed(&info),
             "\

@@ -20,7 +20,7 @@ mod settings;
 mod state;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -228,23 +228,20 @@ impl Cluster {
 
 /// Says of nodes with one id that they are clones: neither is hidden.
 fn name_twins(nodes: &mut [NodeView]) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for index in 0..nodes.len() {
-        let Some(about) = nodes[index].about.clone() else {
-            continue;
-        };
-        match seen.get(&about.id) {
-            None => {
-                seen.insert(about.id.clone(), index);
-            }
-            Some(&twin) => {
-                let other = nodes[twin].addr.clone();
-                let told = format!(
-                    "ID duplicated. {} shared by this node {} and another node {other}",
-                    about.id, about.addr
-                );
-                nodes[index].error.get_or_insert(told);
-            }
+    let mut twins: HashMap<&str, Vec<usize>> = HashMap::with_capacity(nodes.len());
+    let abouts: Vec<_> = nodes.iter().map(|node| node.about.clone()).collect();
+    for (index, about) in abouts.iter().enumerate() {
+        if let Some(about) = about {
+            twins.entry(&about.id).or_default().push(index);
+        }
+    }
+    for (id, twins) in twins.into_iter().filter(|(_, twins)| twins.len() > 1) {
+        for (place, &index) in twins.iter().enumerate() {
+            let other = twins[if place == 0 { 1 } else { 0 }];
+            let (addr, other) = (&nodes[index].addr, &nodes[other].addr);
+            let told =
+                format!("ID duplicated. {id} shared by this node {addr} and another node {other}");
+            nodes[index].error.get_or_insert(told);
         }
     }
 }

@@ -136,14 +136,21 @@ impl Life {
     }
 }
 
-impl fmt::Display for NodeStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl NodeStatus {
+    /// The word for it in `docker info`.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Pending => "Pending",
             Self::Healthy => "Healthy",
             Self::Unhealthy => "Unhealthy",
             Self::Disconnected => "Disconnected",
-        })
+        }
+    }
+}
+
+impl fmt::Display for NodeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
