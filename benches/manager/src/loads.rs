@@ -1,15 +1,16 @@
 //! Work for many clients, or for one with much to send.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::{Method, Request};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use rand::Rng as _;
+use rmachine_companion::{Architecture, Image};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -18,9 +19,6 @@ use crate::asks::{Client, median};
 
 /// Numbers the containers: each has a name of its own.
 static NAMED: AtomicU64 = AtomicU64::new(0);
-
-/// How much is sent at a time.
-const PART: usize = 64 * 1024;
 
 /// What came of pairs of create and start.
 pub struct Pairs {
@@ -75,26 +73,33 @@ async fn one(port: u16, each: usize) -> Result<Times, Failure> {
     Ok(times)
 }
 
-/// Loads an image of so many megabytes, and tells how long that took.
-pub async fn image(port: u16, megabytes: u64) -> Result<Duration, Failure> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+/// The archive of an image that no engine has, of so many megabytes that cannot be compressed.
+pub fn archive(megabytes: usize) -> Result<Bytes, Failure> {
+    let mut content = vec![0; megabytes << 20];
+    rand::rng().fill_bytes(&mut content);
+    let architecture = Architecture::current().ok_or("no engine runs on this processor")?;
+    let image = Image::of(&content, architecture, "bench")?;
+    Ok(image.archive("bench:load")?.into())
+}
+
+/// Loads an image, and tells how long that took.
+pub async fn image(to: SocketAddr, archive: Bytes) -> Result<Duration, Failure> {
+    let stream = TcpStream::connect(to).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let part = Bytes::from(vec![0; PART]);
-    let parts = megabytes * 1024 * 1024 / PART as u64;
-    let parts = (0..parts).map(move |_| Ok::<_, std::io::Error>(Frame::data(part.clone())));
     let request = Request::builder()
         .method(Method::POST)
         .uri("/images/load")
         .header("host", "bench")
         .header("content-type", "application/x-tar")
-        .body(StreamBody::new(stream::iter(parts)))?;
+        .body(Full::new(archive))?;
     let begin = Instant::now();
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     let content = answer.into_body().collect().await?.to_bytes();
-    match status.is_success() {
+    let text = String::from_utf8_lossy(&content);
+    match status.is_success() && !text.contains("errorDetail") {
         true => Ok(begin.elapsed()),
-        false => Err(format!("load: {status}: {}", String::from_utf8_lossy(&content)).into()),
+        false => Err(format!("load: {status}: {text}").into()),
     }
 }
