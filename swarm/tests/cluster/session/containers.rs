@@ -20,7 +20,7 @@ pub const STEPS: &[Step] = &[
         "docker run --name said -e GREETING=hello -l role=voice app:1 sh -c 'echo $GREETING; echo $GREETING again; echo oops >&2; exit 3'",
     ),
     same("docker logs said"),
-    same("docker logs --tail 1 said 2>/dev/null"),
+    same("docker logs --tail 2 said 2>&1 | wc -l"),
     same("docker logs --since 1h said"),
     same("docker logs --until 1h said"),
     same("docker logs -t said"),
@@ -127,7 +127,7 @@ pub const STEPS: &[Step] = &[
         "echo through | docker run -i --name piped app:1 cat && echo again | docker start -ai piped",
     ),
     fails(
-        "docker run -d -i --name answers app:1 sh -c 'read word; echo got $word; sleep 1; exit 4' && echo one | docker attach answers",
+        "docker run -d -i --name answers app:1 sh -c 'read word; echo got $word; sleep 1; exit 4' && (echo one; sleep 2) | docker attach answers",
     ),
     fails("docker attach answers"),
     same(
