@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use rmachine_engine::ApiVersion;
 use serde_json::Value;
 
+use super::body::ClientBody;
 use super::forward::Outgoing;
 use super::query::Query;
 use super::{Api, ApiError, Kind, hijack};
@@ -38,7 +38,7 @@ pub struct Call {
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Incoming,
+    pub body: ClientBody,
     /// The connection, once it is taken over.
     pub upgrade: OnUpgrade,
 }
@@ -106,7 +106,7 @@ impl Api {
 ///
 /// # Errors
 /// Every way in which a client can fail to send JSON.
-pub async fn read_json(body: Incoming) -> Result<Value, ApiError> {
+pub async fn read_json(body: ClientBody) -> Result<Value, ApiError> {
     let reading = Limited::new(body, LONGEST_JSON).collect();
     let read = tokio::time::timeout(JSON_LIMIT, reading).await;
     let read = read.map_err(|_| ApiError::TooSlow {

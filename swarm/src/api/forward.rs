@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use rmachine_engine::{ApiVersion, Body, EngineBody, EngineError, full};
 use serde_json::Value;
 
 use super::ApiError;
+use super::body::ClientBody;
 use crate::cluster::NodeEngine;
 use crate::listen::{Served, boxed};
 
@@ -81,8 +82,8 @@ impl Outgoing {
 
     /// Sends a body as it comes.
     #[must_use]
-    pub fn stream(mut self, body: Incoming) -> Self {
-        self.body = body.map_err(std::io::Error::other).boxed_unsync();
+    pub fn stream(mut self, body: ClientBody) -> Self {
+        self.body = body.boxed_unsync();
         self
     }
 

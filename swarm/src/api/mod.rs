@@ -5,6 +5,7 @@
 //! ways, in a version that this engine speaks.
 
 mod answer;
+mod body;
 mod build;
 mod call;
 mod containers;
@@ -158,7 +159,7 @@ impl Api {
             query: Query::parse(head.uri.query()),
             method: head.method,
             headers: head.headers,
-            body,
+            body: body.into(),
             upgrade,
         };
         (found.handler)(call).await

@@ -19,7 +19,9 @@ pub(crate) struct Index {
     containers: BTreeMap<Key, Arc<Container>>,
     names: Bearers,
     swarm_ids: Bearers,
-    newest: BTreeSet<(Reverse<i64>, Key)>,
+    newest: BTreeSet<(Reverse<(i64, u64)>, Key)>,
+    /// How many have become known.
+    known: u64,
 }
 
 /// Nearly every text has one bearer: a set would take many times the room.
@@ -36,17 +38,22 @@ pub(crate) enum Found<T> {
 
 impl Index {
     /// Adds a container, or takes over what has changed of it.
-    pub(crate) fn insert(&mut self, container: Container) {
+    pub(crate) fn insert(&mut self, mut container: Container) {
         let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
-        self.remove(&key);
+        container.known_as = match self.remove(&key) {
+            Some(before) => before.known_as,
+            None => {
+                self.known += 1;
+                self.known
+            }
+        };
         for name in &container.names {
             bear(&mut self.names, name, &key);
         }
         if let Some(swarm_id) = &container.swarm_id {
             bear(&mut self.swarm_ids, swarm_id, &key);
         }
-        self.newest
-            .insert((Reverse(container.created), key.clone()));
+        self.newest.insert((Reverse(container.age()), key.clone()));
         self.containers.insert(key, Arc::new(container));
     }
 
@@ -59,8 +66,7 @@ impl Index {
         if let Some(swarm_id) = &container.swarm_id {
             forget(&mut self.swarm_ids, swarm_id, key);
         }
-        self.newest
-            .remove(&(Reverse(container.created), key.clone()));
+        self.newest.remove(&(Reverse(container.age()), key.clone()));
         Some(container)
     }
 

@@ -144,8 +144,8 @@ impl<'a> Wanted<'a> {
             || (member.life.is_healthy()
                 && !container.is_own
                 && matches!(&*container.state, "running" | "paused" | "restarting"));
-        let older = |than: &Arc<Container>| container.created < than.created;
-        let newer = |than: &Arc<Container>| container.created > than.created;
+        let older = |than: &Arc<Container>| container.age() < than.age();
+        let newer = |than: &Arc<Container>| container.age() > than.age();
         is_shown
             && self.before.as_ref().is_none_or(older)
             && self.since.as_ref().is_none_or(newer)

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use rmachine_engine::Body;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::answer::JSON;
+use crate::api::body::ClientBody;
 use crate::api::call::Call;
 use crate::api::fanout;
 use crate::api::forward::{Outgoing, WORK, at_end};
@@ -85,7 +86,7 @@ impl Drop for Feeding {
     }
 }
 
-async fn feed(mut body: Incoming, mut feeds: Vec<mpsc::Sender<Part>>) {
+async fn feed(mut body: ClientBody, mut feeds: Vec<mpsc::Sender<Part>>) {
     while let Some(frame) = body.frame().await {
         match frame.map(Frame::into_data) {
             Ok(Ok(chunk)) => {

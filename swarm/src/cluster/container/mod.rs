@@ -29,6 +29,8 @@ pub(crate) struct Container {
     pub(crate) swarm_id: Option<Arc<str>>,
     /// When it was created, in seconds.
     pub(crate) created: i64,
+    /// Which of the containers it was that became known: lists tell no more than the second.
+    pub(crate) known_as: u64,
     /// The engine's word for what it does.
     pub(crate) state: Cow<'static, str>,
     /// The sentence for what it does.
@@ -76,6 +78,7 @@ impl Container {
             names: names.into(),
             swarm_id: swarm_id(&resident),
             created: listed.created - origin.skew,
+            known_as: 0,
             state: status::word(&listed.state),
             status: Status::read(&listed.status, origin.now),
             is_own: is_own(&listed.image),
@@ -112,6 +115,11 @@ impl Container {
             is_inspected: true,
             ..container
         })
+    }
+
+    /// What grows with the time of the creation.
+    pub(crate) fn age(&self) -> (i64, u64) {
+        (self.created, self.known_as)
     }
 
     /// Writes the item of the cluster's list as it is now.

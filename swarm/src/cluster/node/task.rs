@@ -332,7 +332,8 @@ impl Task {
         let there: BTreeSet<_> = read.iter().map(|(read, _)| Arc::clone(&read.id)).collect();
         let late = self.late(read.iter().map(|(read, _)| read));
         let mut state = self.cluster.write();
-        for (container, resident) in read {
+        // Engines list the newest first.
+        for (container, resident) in read.into_iter().rev() {
             let id = Arc::clone(&container.id);
             // Who may have to create it again has to know all of it as it is now.
             let moves = resident.reschedule_policy() == ReschedulePolicy::OnNodeFailure;
