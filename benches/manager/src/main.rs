@@ -3,6 +3,7 @@
 //!     manager-bench --program target/x86_64-unknown-linux-gnu/companion/rswarm --engines 1000
 
 mod asks;
+mod heartbeats;
 mod loads;
 mod programs;
 mod report;
@@ -16,6 +17,7 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use asks::Client;
+use heartbeats::Store;
 use programs::{Engines, Manager};
 use report::{Bound, Report};
 
@@ -62,6 +64,9 @@ const CLIENTS: usize = 8;
 
 /// How many pairs of create and start each of them makes.
 const PAIRS: usize = 125;
+
+/// The time that is told of.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many images are loaded either way.
 const LOADS: usize = 3;
@@ -144,10 +149,32 @@ async fn measure(args: &Args) -> Result<Report, Failure> {
     let bound = Bound::AtMost(Duration::from_micros(300));
     report.time("what a manager adds to it", added, bound);
     drop(alone);
+    if let Some(store) = Store::start().await? {
+        heartbeats(args, &store, &engines, &mut report).await?;
+    }
     if let Some(engine) = args.engine {
         load(args, engine, &mut report).await?;
     }
     Ok(report)
+}
+
+/// Watches the members of a real store through a whole minute of their heartbeats.
+async fn heartbeats(
+    args: &Args,
+    store: &Store,
+    engines: &Engines,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    store.register(engines)?;
+    let manager = Manager::start(&args.program, &store.url()).await?;
+    manager.healthy(args.engines, PATIENCE).await?;
+    manager.rests(PATIENCE).await?;
+    let before = store.bytes();
+    tokio::time::sleep(MINUTE).await;
+    let kilobytes = (store.bytes() - before) / 1000;
+    let what = format!("a minute of heartbeats of {} agents in etcd", args.engines);
+    report.kilobytes(&what, kilobytes, 100);
+    Ok(())
 }
 
 /// Loads images into a real engine, once directly and once through a manager: each its own, as an

@@ -63,6 +63,11 @@ impl Engines {
         })
     }
 
+    /// The file with their addresses, one a line.
+    pub fn entries(&self) -> &Path {
+        &self.entries
+    }
+
     /// Where a discovery finds them.
     pub fn url(&self) -> String {
         format!("file://{}", self.entries.display())

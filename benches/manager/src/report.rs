@@ -43,6 +43,13 @@ impl Report {
         );
     }
 
+    /// Adds an amount of traffic.
+    pub fn kilobytes(&mut self, what: &str, kilobytes: u64, most: u64) {
+        let bound = format!("≤ {most} kB");
+        let met = Some(kilobytes <= most);
+        self.add(what, format!("{kilobytes} kB"), bound, met);
+    }
+
     /// Adds how often something was done in a second; without a bound where the least is 0.
     pub fn rate(&mut self, what: &str, rate: f64, least: f64) {
         let (bound, met) = match least > 0.0 {
