@@ -83,13 +83,14 @@ install() {
     esac
 }
 
-# rswarm runs on any host and alone in its image, so it is static. All else is for its size: with
-# frame pointers the tables for unwinding are smaller, C needs none, and relocations are packed.
+# rswarm runs on any host and alone in its image, so it is static. All else is for its size: it never
+# unwinds, so it needs no tables for that, and relocations are packed.
 build_companion() {
-    RUSTFLAGS="-C target-feature=+crt-static -C force-frame-pointers=yes"
+    RUSTFLAGS="-C target-feature=+crt-static -C force-unwind-tables=no"
     RUSTFLAGS="$RUSTFLAGS -C link-arg=-Wl,-z,pack-relative-relocs"
     export RUSTFLAGS AWS_LC_SYS_CFLAGS=-fno-asynchronous-unwind-tables
-    exec cargo build --quiet --locked --profile companion --target "$static" -p rswarm
+    exec cargo rustc --quiet --locked --profile companion --target "$static" -p rswarm --bin rswarm \
+        -- -C "link-arg=-Wl,-T,$PWD/swarm/no-unwinding.ld"
 }
 
 # OpenSSL becomes a part of the program: linking the system's takes a millisecond of every start.

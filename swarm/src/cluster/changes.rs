@@ -54,6 +54,11 @@ impl Changes {
         self.reading.containers.remove(id);
     }
 
+    /// Whether a container has changed since what is being read was asked for.
+    pub(crate) fn is_waiting(&self, id: &str) -> bool {
+        self.waiting.containers.contains(id)
+    }
+
     /// Whether something is to be read, and not since so long that its engine seems to hang.
     pub(crate) fn are_awaited(&self, patience: Duration) -> bool {
         let is_settled = self.waiting.is_empty() && self.reading.is_empty();

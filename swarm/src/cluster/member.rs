@@ -28,6 +28,8 @@ pub(crate) struct Member {
     pub(crate) objects: Objects,
     pub(crate) updated_at: SystemTime,
     pub(crate) changes: Changes,
+    /// Containers that were removed lately: a list may be older than that.
+    pub(crate) removed: BTreeMap<Arc<str>, Instant>,
     /// Containers that move when the node is lost.
     pub(crate) kept: BTreeMap<Arc<str>, Kept>,
     /// Since when it does not answer.
@@ -71,6 +73,7 @@ impl Member {
             objects: Objects::default(),
             updated_at: SystemTime::now(),
             changes: Changes::default(),
+            removed: BTreeMap::new(),
             kept: BTreeMap::new(),
             silent_since: None,
             wake: Arc::default(),

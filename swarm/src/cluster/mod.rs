@@ -175,7 +175,7 @@ impl Cluster {
 
     /// Forgets a container that is known to be gone.
     pub fn removed(&self, addr: &str, id: &str) {
-        self.write().forget(&addr.into(), &id.into());
+        self.write().remove(&addr.into(), &id.into());
     }
 
     /// Reads a container after it was changed, so that who looks next sees it as it is.

@@ -160,6 +160,10 @@ impl Placement {
             {
                 state.put(container, resident);
             }
+            if let Some(member) = state.members.get_mut(&addr) {
+                // No list that was asked for before knows of it.
+                member.changes.container(&id);
+            }
         }
         cluster.touched(&addr, &id);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rswarm_scheduler::Resident;
 
@@ -11,6 +11,9 @@ use super::index::{Found, Index, Key};
 use super::member::Member;
 use super::orphan::{Departed, replaced_by};
 use super::view::{ContainerRef, NotFound};
+
+/// How old a list can be when it is taken over: an engine has no longer to answer.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 /// All that is known of the cluster.
 #[derive(Default)]
@@ -35,6 +38,9 @@ impl State {
         let Some(member) = self.members.get_mut(&container.addr) else {
             return true;
         };
+        if member.removed.contains_key(&container.id) {
+            return true;
+        }
         let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
         let before = self.index.get(&key);
         if !container.is_inspected
@@ -85,7 +91,18 @@ impl State {
         }
     }
 
-    /// Forgets the containers of a node that are not among these; pending ones stay.
+    /// Forgets a container that is known to be gone, so that no list which is on its way brings it
+    /// back.
+    pub(crate) fn remove(&mut self, addr: &Arc<str>, id: &Arc<str>) {
+        self.forget(addr, id);
+        if let Some(member) = self.members.get_mut(addr) {
+            member.removed.retain(|_, at| at.elapsed() < ON_ITS_WAY);
+            member.removed.insert(Arc::clone(id), Instant::now());
+        }
+    }
+
+    /// Forgets the containers of a node that are not among these; those stay that are pending, or
+    /// have changed since that was known.
     pub(crate) fn retain(&mut self, addr: &Arc<str>, there: &BTreeSet<Arc<str>>) {
         let Some(member) = self.members.get(addr) else {
             return;
@@ -94,6 +111,7 @@ impl State {
             .node
             .residents()
             .filter(|resident| !resident.state.is_pending() && !there.contains(&resident.id))
+            .filter(|resident| !member.changes.is_waiting(&resident.id))
             .map(|resident| Arc::clone(&resident.id))
             .collect();
         for id in gone {
