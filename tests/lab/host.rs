@@ -173,9 +173,21 @@ END";
         (read.code == 0).then_some(read.out)
     }
 
-    /// Freezes it: connections stay open and nothing answers.
+    /// Freezes it: connections stay open and nothing answers. The kernel cannot freeze a group
+    /// while one of its processes is in the middle of a fork; the engine then gives up and thaws
+    /// it, so this tries again.
+    #[track_caller]
     pub fn pause(&self) {
-        self.lab.engine_ok(30, ["pause", &self.name]);
+        let mut attempts = 0;
+        loop {
+            let ran = self.lab.engine(30, ["pause", &self.name]);
+            attempts += 1;
+            if ran.code == 0 || attempts == 20 || !ran.err.contains("unable to freeze") {
+                ran.ok();
+                return;
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// Undoes [`Host::pause`].
