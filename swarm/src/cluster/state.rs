@@ -92,12 +92,24 @@ impl State {
     }
 
     /// Forgets a container that is known to be gone, so that no list which is on its way brings it
-    /// back.
+    /// back. Those that it was linked to lose the names that they had by it, and are read again.
     pub(crate) fn remove(&mut self, addr: &Arc<str>, id: &Arc<str>) {
+        let container = self.index.get(&(Arc::clone(id), Arc::clone(addr))).cloned();
         self.forget(addr, id);
-        if let Some(member) = self.members.get_mut(addr) {
-            member.removed.retain(|_, at| at.elapsed() < ON_ITS_WAY);
-            member.removed.insert(Arc::clone(id), Instant::now());
+        let Some(member) = self.members.get_mut(addr) else {
+            return;
+        };
+        member.removed.retain(|_, at| at.elapsed() < ON_ITS_WAY);
+        member.removed.insert(Arc::clone(id), Instant::now());
+        let Some(name) = container.as_ref().and_then(|gone| gone.names.first()) else {
+            return;
+        };
+        let is_link = |alias: &str| alias.split_once('/').is_some_and(|(by, _)| *by == **name);
+        for linked in member.node.residents() {
+            if linked.aliases.iter().any(|alias| is_link(alias)) {
+                member.changes.container(&linked.id);
+                member.wake.notify_one();
+            }
         }
     }
 
@@ -191,3 +203,6 @@ fn keep_inspected(resident: &mut Resident, known: &Resident) {
     resident.published.sort_unstable();
     resident.published.dedup();
 }
+
+#[cfg(test)]
+mod tests;
