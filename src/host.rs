@@ -54,6 +54,12 @@ impl Process {
         self.home.as_ref()
     }
 
+    /// Where this very program lies; `None` when the system does not tell.
+    pub fn executable(&self) -> Option<PathBuf> {
+        let path = std::env::current_exe().ok()?;
+        Some(path.canonicalize().unwrap_or(path))
+    }
+
     /// The time.
     pub fn now(&self) -> SystemTime {
         SystemTime::now()

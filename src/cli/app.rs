@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
 use nix::unistd::{User, getuid};
+use rmachine_companion::Search;
 use rmachine_driver::{Driver, MachineName};
 use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
@@ -163,6 +164,7 @@ impl App {
                 client_certificate: globals.tls_client_cert.clone(),
                 client_key: globals.tls_client_key.clone(),
             },
+            companion: companion(&process),
         };
         Ok(Self {
             ui: Ui::new(process.clone(), globals.progress),
@@ -221,4 +223,10 @@ fn config_of_another_home(home: &Path) -> Option<PathBuf> {
     let login = User::from_uid(getuid()).ok().flatten()?;
     let config = home.join(".ssh").join("config");
     (login.dir != home && config.is_file()).then_some(config)
+}
+
+/// Where rswarm's program is looked for: where `RMACHINE_COMPANION` says, else beside this program.
+fn companion(process: &Process) -> Search {
+    let given = process.var("RMACHINE_COMPANION").map(PathBuf::from);
+    Search::new(given, &process.executable().unwrap_or_default())
 }

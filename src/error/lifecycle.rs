@@ -1,5 +1,6 @@
+use rmachine_companion::CompanionError;
 use rmachine_driver::DriverError;
-use rmachine_lifecycle::LifecycleError;
+use rmachine_lifecycle::{LifecycleError, SwarmRefusal};
 use rmachine_provision::ProvisionError;
 use rmachine_ssh::SshError;
 
@@ -18,10 +19,31 @@ impl CommandError {
             LifecycleError::HalfMade { .. } => told
                 .hint("rmachine create … (the command that began it)")
                 .hint(format!("rmachine rm {name}")),
-            LifecycleError::KeyType(_) | LifecycleError::Setting(_) => Self {
+            LifecycleError::KeyType(_)
+            | LifecycleError::Setting(_)
+            | LifecycleError::SwarmHost(_) => Self {
                 kind: ErrorKind::Usage,
                 ..told
             },
+            LifecycleError::Swarm(refusal) => of_swarm(told, &refusal),
+            LifecycleError::SwarmAddress { interfaces, .. } => {
+                told.hint(format!("--swarm-addr {}", interfaces.join("|")))
+            }
+            LifecycleError::Companion(error) => of_companion(error, name),
+            LifecycleError::ManagerSilent {
+                url, source, log, ..
+            } => {
+                let mut told = Self::of_engine(*source, name)
+                    .context(format!("the manager does not answer at {url}"));
+                told.causes.extend(log);
+                told.hints = vec![format!("docker $(rmachine config {name}) logs swarm-agent-master")];
+                told
+            }
+            LifecycleError::NotAMember { master, log, .. } => {
+                let mut told = told.hint(format!("docker $(rmachine config --swarm {master}) info"));
+                told.causes.extend(log);
+                told.hint(format!("rmachine provision {name}"))
+            }
             LifecycleError::NotAdopted { .. } => told.hint(format!("rmachine rm {name}")),
             LifecycleError::OtherDriver { driver, .. } => {
                 told.hint(format!("rmachine create -d {driver} … {name}"))
@@ -101,5 +123,51 @@ impl CommandError {
             ProvisionError::Refused(refusals) => DriverError::Check(refusals.0).into(),
             ProvisionError::Template { .. } => told,
         }
+    }
+}
+
+/// Why a machine cannot be a part of the cluster, and what can be done.
+fn of_swarm(told: CommandError, refusal: &SwarmRefusal) -> CommandError {
+    let told = CommandError {
+        kind: ErrorKind::CheckFailed,
+        ..told
+    };
+    const STORE: &str =
+        "rmachine create --swarm --swarm-master --swarm-opt replication --swarm-discovery etcd://… …";
+    match refusal {
+        SwarmRefusal::SecondMaster { .. } => told
+            .hint(format!("{STORE} (for each of the masters)"))
+            .hint("--swarm-discovery embedded:// makes a cluster of its own"),
+        SwarmRefusal::NoMaster => told
+            .hint("rmachine create --swarm --swarm-master … (makes one)")
+            .hint("--swarm-discovery URL"),
+        SwarmRefusal::SeveralMasters { masters } => {
+            let names: Vec<_> = masters.iter().map(|name| name.as_str()).collect();
+            told.hint(format!("--swarm-join {}", names.join("|")))
+        }
+        SwarmRefusal::NotAMaster { .. } => told.hint("rmachine ls"),
+        SwarmRefusal::MasterNotReady { name } => told.hint(format!("rmachine provision {name}")),
+        SwarmRefusal::NoElection { .. } | SwarmRefusal::ElsewhereEmbedded { .. } => {
+            told.hint(STORE)
+        }
+    }
+}
+
+/// Why the companion does not run.
+fn of_companion(error: CompanionError, name: &str) -> CommandError {
+    let told = described(ErrorKind::Failed, &error);
+    match error {
+        CompanionError::NoProgram { looked_at, .. } => {
+            let mut told = told;
+            let looked_at = looked_at.into_iter();
+            told.causes
+                .extend(looked_at.map(|(path, why)| format!("{} {why}", path.display())));
+            told.hint("./install.sh builds it; RMACHINE_COMPANION=FILE names another one")
+        }
+        CompanionError::Engine(error) => CommandError::of_engine(error, name),
+        CompanionError::Architecture(_)
+        | CompanionError::Archive { .. }
+        | CompanionError::ImageName(_)
+        | CompanionError::Credentials { .. } => told,
     }
 }

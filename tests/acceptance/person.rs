@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::lab::{Host, Ran};
+use crate::lab::{Host, Ran, companion};
 
 /// The exit codes of `docs/exit-codes.md`.
 pub const FAILED: i32 = 1;
@@ -73,6 +73,7 @@ impl Person {
             .env("HOME", self.home.path())
             .env("SHELL", "/bin/bash")
             .env("MACHINE_STORAGE_PATH", self.store())
+            .env("RMACHINE_COMPANION", companion())
             .current_dir(self.home.path())
             .stdin(Stdio::null())
     }
@@ -96,6 +97,13 @@ impl Person {
     pub fn docker(&self, machine: &str, command: &str) -> Ran {
         self.shell(&format!(
             "eval \"$(rmachine env {machine})\"; docker {command}"
+        ))
+    }
+
+    /// As [`Person::docker`], with the cluster of a master.
+    pub fn docker_swarm(&self, master: &str, command: &str) -> Ran {
+        self.shell(&format!(
+            "eval \"$(rmachine env --swarm {master})\"; docker {command}"
         ))
     }
 

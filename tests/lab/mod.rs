@@ -10,10 +10,16 @@
 //! When `RMACHINE_LAB_ENGINE` names an engine, a lab is expected there, and its absence is a
 //! failure. With `RMACHINE_LAB_KEEP=1` hosts outlive their tests.
 
+mod companion;
 mod engine;
 mod host;
 mod network;
 
+#[allow(
+    unused_imports,
+    reason = "of the programs that share this, not all run the companion"
+)]
+pub use companion::companion;
 #[allow(
     unused_imports,
     reason = "of the programs that share this, not all ask the engine itself"

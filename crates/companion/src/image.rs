@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 /// Where the binary lies in the image.
 const BINARY: &str = "rswarm";
 
+/// The label with the hash of the binary: what an image is known by where its ID is another one,
+/// as in engines that keep their images in containerd.
+pub const BINARY_LABEL: &str = "io.rmachine.companion.binary";
+
 /// Every time in an image is this one: nothing in it may depend on when it was made.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
@@ -22,9 +26,14 @@ pub enum Architecture {
 impl Architecture {
     /// The one that this program was built for; `None` when it is neither.
     pub fn current() -> Option<Self> {
-        match std::env::consts::ARCH {
-            "x86_64" => Some(Self::Amd64),
-            "aarch64" => Some(Self::Arm64),
+        Self::of_machine(std::env::consts::ARCH)
+    }
+
+    /// The one that an engine, or `uname -m`, calls so; `None` for others.
+    pub fn of_machine(text: &str) -> Option<Self> {
+        match text {
+            "amd64" | "x86_64" => Some(Self::Amd64),
+            "arm64" | "aarch64" => Some(Self::Arm64),
             _ => None,
         }
     }
@@ -48,6 +57,7 @@ pub struct Image {
     config: Vec<u8>,
     layer: Vec<u8>,
     diff_id: String,
+    binary: String,
 }
 
 impl Image {
@@ -58,12 +68,14 @@ impl Image {
     pub fn of(binary: &[u8], architecture: Architecture, version: &str) -> io::Result<Self> {
         let layer = layer(binary)?;
         let diff_id = hex(&layer);
-        let config = config(architecture, version, &diff_id).to_string();
+        let binary = hex(binary);
+        let config = config(architecture, version, &diff_id, &binary).to_string();
         Ok(Self {
             id: hex(config.as_bytes()),
             config: config.into_bytes(),
             layer,
             diff_id,
+            binary,
         })
     }
 
@@ -71,6 +83,16 @@ impl Image {
     /// loaded.
     pub fn id(&self) -> String {
         format!("sha256:{}", self.id)
+    }
+
+    /// The hash of the binary, as in [`BINARY_LABEL`].
+    pub fn binary(&self) -> &str {
+        &self.binary
+    }
+
+    /// How large the image is, in bytes.
+    pub fn size(&self) -> usize {
+        self.layer.len()
     }
 
     /// The archive that `docker load` takes, with this tag, such as `rswarm:1.0.0`.
@@ -116,7 +138,7 @@ fn add(
 }
 
 /// Inside a container the manager listens on every address, as the original's image had it.
-fn config(architecture: Architecture, version: &str, diff_id: &str) -> Value {
+fn config(architecture: Architecture, version: &str, diff_id: &str, binary: &str) -> Value {
     json!({
         "architecture": architecture.to_string(),
         "os": "linux",
@@ -127,6 +149,7 @@ fn config(architecture: Architecture, version: &str, diff_id: &str) -> Value {
             "Env": ["SWARM_HOST=:2375", "PATH=/"],
             "ExposedPorts": {"2375/tcp": {}},
             "Labels": {
+                BINARY_LABEL: binary,
                 "org.opencontainers.image.title": "rswarm",
                 "org.opencontainers.image.version": version,
             },

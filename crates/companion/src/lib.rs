@@ -1,8 +1,27 @@
-//! The image of the companion `rswarm`: one static binary and nothing else, made in memory.
+//! The companion `rswarm` as rmachine brings it to a machine: one static program, the image that is
+//! made around it in memory, and the containers that run it as a cluster's manager and agent.
 //!
-//! The same binary always gives the same image, so that an engine that has it is told by its ID.
-//! This crate talks to no engine. Start reading at [`Image`].
+//! The same program always gives the same image, and the same wishes the same container, so that
+//! whatever is there already stays. This crate knows engines, and no machines, files of the store
+//! or flags. Start reading at [`part::Manager`] for what runs, [`converge`] for how it comes about.
 
+mod container;
+mod error;
 mod image;
+mod load;
+pub mod part;
+mod program;
+mod pull;
 
+pub use container::{Change, Container, File, converge, last_words, remove};
+pub use error::CompanionError;
 pub use image::{Architecture, Image};
+pub use load::{has, has_any, send};
+pub use program::Search;
+pub use pull::pull;
+
+/// What the companion's image is called on engines.
+pub const TAG: &str = concat!("rswarm:", env!("CARGO_PKG_VERSION"));
+
+/// The version of the companion that belongs to this rmachine.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::response::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -16,11 +17,14 @@ use crate::deadline::Deadline;
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::request::{json, request};
-use crate::{ApiVersion, ApiWindow, Body, EngineEndpoint, EngineError, Ping, VersionInfo};
+use crate::{ApiVersion, ApiWindow, Body, EngineEndpoint, EngineError, Ping, VersionInfo, full};
 
 /// How long nothing may move while something is streamed: a build's step or an import says nothing
 /// until it is done.
 const SILENCE: Duration = Duration::from_secs(900);
+
+/// Docker's header for the login of a registry.
+const REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
 
 /// An engine. Nothing is connected before the first call.
 ///
@@ -143,6 +147,40 @@ impl Engine {
         path: &str,
         content_type: &str,
         body: Body,
+        on_line: impl FnMut(&Value) + Send,
+    ) -> Result<(), EngineError> {
+        let content_type = (header::CONTENT_TYPE, HeaderValue::from_str(content_type));
+        let headers = [content_type];
+        self.streamed(method, path, headers, body, on_line).await
+    }
+
+    /// Lets the engine pull an image, with the login for its registry where it takes one: the JSON
+    /// of Docker's `AuthConfig` in base64, for URLs.
+    ///
+    /// # Errors
+    /// As [`Engine::stream`].
+    pub async fn pull(
+        &self,
+        name: &str,
+        tag: &str,
+        registry_auth: Option<&str>,
+        on_line: impl FnMut(&Value) + Send,
+    ) -> Result<(), EngineError> {
+        let path = form_urlencoded::Serializer::new("/images/create?".to_owned())
+            .append_pair("fromImage", name)
+            .append_pair("tag", tag)
+            .finish();
+        let auth = registry_auth.map(|auth| (REGISTRY_AUTH, HeaderValue::from_str(auth)));
+        self.streamed(Method::POST, &path, auth, full(Bytes::new()), on_line)
+            .await
+    }
+
+    async fn streamed(
+        &self,
+        method: Method,
+        path: &str,
+        headers: impl IntoIterator<Item = (HeaderName, Result<HeaderValue, InvalidHeaderValue>)>,
+        body: Body,
         mut on_line: impl FnMut(&Value) + Send,
     ) -> Result<(), EngineError> {
         let path = self.versioned(path).await?;
@@ -153,7 +191,12 @@ impl Engine {
             frame
         });
         let body = body.boxed_unsync();
-        let request = request(&self.endpoint, method, &path, Some(content_type), body)?;
+        let mut request = request(&self.endpoint, method, &path, None, body)?;
+        for (name, value) in headers {
+            let value =
+                value.map_err(|error| EngineError::protocol(&self.endpoint, &error.to_string()))?;
+            request.headers_mut().insert(name, value);
+        }
         let deadline = Deadline::after(self.limit, &self.endpoint);
         // What is kept may turn out to be closed, and a body that is read cannot be sent twice.
         let mut connection = Connection::open(&self.endpoint, &deadline).await?;

@@ -20,5 +20,18 @@ pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(60);
 /// Between two questions to an engine that does not answer yet.
 pub(crate) const ENGINE_PAUSE: Duration = Duration::from_millis(100);
 
+/// For a manager's answer over TLS once its container has started.
+pub(crate) const MANAGER_ANSWER: Duration = Duration::from_secs(30);
+
+/// For a manager to call a new node healthy. One that it could not reach it asks again within 15
+/// seconds.
+pub(crate) const MEMBERSHIP: Duration = Duration::from_secs(60);
+
+/// Between two questions to a manager that does not call a node healthy yet.
+pub(crate) const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(100);
+
+/// For what a machine that is removed may take to leave its cluster.
+pub(crate) const LEAVE: Duration = Duration::from_secs(20);
+
 /// For one question to the engine.
 pub(crate) const ENGINE_CALL: Duration = Duration::from_secs(10);

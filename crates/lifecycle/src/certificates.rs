@@ -1,3 +1,4 @@
+use rmachine_companion::part::Certificates;
 use rmachine_driver::Secret;
 use rmachine_machine::{CertificateLock, CertificatePaths, MachineFile, MachineGuard, SharedPem};
 use rmachine_pki::{Authority, CertificateInfo, KeyType, San, ServerRequest, verify_chain};
@@ -178,6 +179,38 @@ impl SharedCertificates {
         guard.write_file(MachineFile::ServerKey, made.key.expose().as_bytes())?;
         guard.write_file(MachineFile::ServerCertificate, made.certificate.as_bytes())?;
         Ok(self.material(made.certificate, made.key.expose().to_owned()))
+    }
+
+    /// The certificate of the cluster's agent on a machine: its own while it can be used, else a
+    /// new one.
+    pub(crate) fn agent(
+        &self,
+        guard: &MachineGuard,
+        organization: &str,
+        key: KeyType,
+    ) -> Result<Certificates, LifecycleError> {
+        let certificate = guard.read_file(MachineFile::AgentCertificate)?;
+        let private = guard.read_file(MachineFile::AgentKey)?;
+        let found = certificate.zip(private);
+        let (certificate, key) = match found {
+            Some((certificate, private)) if usable(&certificate, &private, &self.ca, &[]) => {
+                (certificate, private)
+            }
+            _ => {
+                let made = self
+                    .authority
+                    .issue_agent(guard.name().as_str(), organization, key)
+                    .map_err(of("a new certificate for the cluster's agent"))?;
+                guard.write_file(MachineFile::AgentKey, made.key.expose().as_bytes())?;
+                guard.write_file(MachineFile::AgentCertificate, made.certificate.as_bytes())?;
+                (made.certificate, made.key.expose().to_owned())
+            }
+        };
+        Ok(Certificates {
+            ca: self.ca.clone(),
+            certificate,
+            key,
+        })
     }
 
     fn material(&self, certificate: String, key: String) -> TlsMaterial {

@@ -1,8 +1,9 @@
 use rmachine_driver::{Driver, Report, Secrets, Work};
-use rmachine_machine::{MachineGuard, Phase, Record, StoreError};
+use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmOptions};
 use rmachine_provision::Plan;
 
 use crate::host::{Booting, Host};
+use crate::swarm::discovery;
 use crate::wanted::key_type;
 use crate::{LifecycleError, MachineSpec, Machines, bounds};
 
@@ -108,6 +109,7 @@ impl Machines {
             driver.config(),
         );
         request(&mut record, spec);
+        request_swarm(&mut record, spec, self.swarm_discovery(spec)?);
         match self.store.create(record, bounds::MACHINE_LOCK) {
             Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
@@ -123,11 +125,24 @@ impl Machines {
                         driver: owner,
                     });
                 }
-                guard.update(|record| request(record, spec))?;
+                let discovery = self.swarm_discovery(spec)?;
+                guard.update(|record| {
+                    request(record, spec);
+                    request_swarm(record, spec, discovery);
+                })?;
                 Ok((guard, Some(found)))
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Where the nodes of the machine's cluster are kept; `None` for a machine that is in none.
+    fn swarm_discovery(&self, spec: &MachineSpec) -> Result<Option<String>, LifecycleError> {
+        let Some(request) = &spec.swarm else {
+            return Ok(None);
+        };
+        let masters = self.embedded_masters(&spec.name)?;
+        Ok(Some(discovery(request, &masters)?))
     }
 
     /// The driver of the machine in hand: as its record says once something was made, as the
@@ -176,6 +191,10 @@ impl Machines {
         }
         if driver.capabilities().provisioned {
             self.set_up(guard, driver.as_ref(), checked, &work).await?;
+        } else if spec.swarm.is_some() {
+            return Err(LifecycleError::NotProvisioned {
+                driver: driver.name().to_owned(),
+            });
         } else {
             let shared = self.shared_certificates(key_type(&guard.record())?)?;
             shared.give_to(guard)?;
@@ -228,11 +247,8 @@ impl Machines {
         let applied = self.apply_plan(guard, driver, &mut host, plan, work).await;
         host.ssh.close().await;
         applied?;
-        guard.begin(Phase::Ready)?;
-        work.report.step("waiting for the engine's answer over TLS");
-        self.engine_answers(guard.name(), driver).await?;
-        guard.done(Phase::Ready)?;
-        Ok(())
+        self.finish(guard, driver, &host.facts.interfaces, work)
+            .await
     }
 
     /// Notes the failure, and takes away what has to go.
@@ -267,6 +283,20 @@ impl Machines {
             }
         }
     }
+}
+
+/// Writes what was asked of the machine in a cluster into the record.
+fn request_swarm(record: &mut Record, spec: &MachineSpec, discovery: Option<String>) {
+    let Some((request, discovery)) = spec.swarm.as_ref().zip(discovery) else {
+        record.swarm = SwarmOptions::default();
+        record.own.swarm_join = None;
+        return;
+    };
+    record.swarm = SwarmOptions {
+        discovery,
+        ..request.options.clone()
+    };
+    record.own.swarm_join.clone_from(&request.join);
 }
 
 /// Writes what was asked for into the record.

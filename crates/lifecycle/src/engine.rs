@@ -14,13 +14,13 @@ impl Machines {
         &self,
         name: &MachineName,
         driver: &dyn Driver,
-    ) -> Result<VersionInfo, LifecycleError> {
+    ) -> Result<(Engine, VersionInfo), LifecycleError> {
         let url = driver.url().await?;
         let engine = self.engine(name, &url)?;
         let started = Instant::now();
         loop {
             match engine.version().await {
-                Ok(version) => return Ok(version),
+                Ok(version) => return Ok((engine, version)),
                 Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
                     tokio::time::sleep(bounds::ENGINE_PAUSE).await;
                 }
@@ -36,7 +36,7 @@ impl Machines {
     }
 
     /// The engine at a URL, reached with the certificates in the machine's directory.
-    fn engine(&self, name: &MachineName, url: &str) -> Result<Engine, LifecycleError> {
+    pub(crate) fn engine(&self, name: &MachineName, url: &str) -> Result<Engine, LifecycleError> {
         let read = |file: MachineFile| {
             let path = self.store.layout().machine_file(name, file);
             self.store

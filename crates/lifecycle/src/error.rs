@@ -1,9 +1,12 @@
+use rmachine_companion::CompanionError;
 use rmachine_driver::{CheckFailure, DriverError, MachineName};
 use rmachine_engine::EngineError;
 use rmachine_machine::{Phase, StoreError};
 use rmachine_pki::{InvalidKeyType, PkiError};
 use rmachine_provision::{InvalidSetting, ProvisionError};
 use rmachine_ssh::SshError;
+
+use crate::{InvalidSwarmHost, SwarmRefusal};
 
 /// Why a machine is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,54 @@ pub enum LifecycleError {
         /// What the last try showed.
         #[source]
         source: Box<EngineError>,
+    },
+
+    /// The machine cannot be a part of the cluster that was asked for.
+    #[error(transparent)]
+    Swarm(#[from] SwarmRefusal),
+
+    /// The record names no place where a manager can listen.
+    #[error(transparent)]
+    SwarmHost(#[from] InvalidSwarmHost),
+
+    /// What was to be advertised is nothing of the host.
+    #[error("{asked:?} is no interface of the host with an address, and no address")]
+    SwarmAddress {
+        /// What was asked for.
+        asked: String,
+        /// The host's interfaces.
+        interfaces: Vec<String>,
+    },
+
+    /// The companion does not run.
+    #[error(transparent)]
+    Companion(#[from] CompanionError),
+
+    /// The cluster's manager does not answer as `env --swarm` says it does.
+    #[error("the manager of {name} does not answer at {url}")]
+    ManagerSilent {
+        /// The machine.
+        name: MachineName,
+        /// Where it should.
+        url: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+        /// What the last try showed.
+        #[source]
+        source: Box<EngineError>,
+    },
+
+    /// The cluster's manager does not call the machine healthy.
+    #[error("{master} does not call the node {name} healthy: {seen}")]
+    NotAMember {
+        /// The machine.
+        name: MachineName,
+        /// The machine whose manager was asked.
+        master: MachineName,
+        /// What it says.
+        seen: String,
+        /// The last lines of the agent's log.
+        log: Vec<String>,
     },
 
     /// What was made could not be taken away again after a failure.

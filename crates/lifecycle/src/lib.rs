@@ -16,6 +16,7 @@ mod power;
 mod provision;
 mod remove;
 mod spec;
+mod swarm;
 mod wanted;
 
 pub use create::{Created, OnFailure};
@@ -23,4 +24,5 @@ pub use error::LifecycleError;
 pub use machines::{Machines, Settings};
 pub use provision::Provisioned;
 pub use remove::Removal;
-pub use spec::{EngineRequest, MachineSpec};
+pub use spec::{EngineRequest, MachineSpec, SwarmRequest};
+pub use swarm::{EMBEDDED, InvalidSwarmHost, Standing, SwarmHost, SwarmRefusal, standing};

@@ -1,3 +1,4 @@
+use rmachine_companion::Search;
 use rmachine_driver::{Driver, DriverKind, MachineName};
 use rmachine_machine::{
     CertificateOverrides, CertificatePaths, MachineGuard, Phase, Record, Store,
@@ -15,6 +16,8 @@ pub struct Settings {
     pub ssh: ConnectOptions,
     /// Other places of the shared certificates.
     pub certificates: CertificateOverrides,
+    /// Where the companion's program is looked for.
+    pub companion: Search,
 }
 
 /// The machines of a store, with the drivers that can work on them.
@@ -80,7 +83,7 @@ impl Machines {
     pub(crate) fn edit_made(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
         let guard = self.edit(name)?;
         match guard.journal().next() {
-            None | Some(Phase::Provisioned | Phase::Ready) => Ok(guard),
+            None | Some(Phase::Provisioned | Phase::Joined | Phase::Ready) => Ok(guard),
             Some(next) => Err(LifecycleError::HalfMade {
                 name: name.clone(),
                 next,

@@ -1,6 +1,6 @@
 use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
 use rmachine_machine::{MachineFile, MachineGuard, Phase};
-use rmachine_provision::{Plan, ProvisionError, Stage, apply, plan, read_facts};
+use rmachine_provision::{Interface, Plan, ProvisionError, Stage, apply, plan, read_facts};
 
 use crate::host::{Booting, Host, resolved};
 use crate::wanted::{key_type, sans, wanted};
@@ -103,12 +103,30 @@ impl Machines {
     ) -> Result<Provisioned, LifecycleError> {
         let plan = self.plan(guard, driver, host).await?;
         let plan = self.apply_plan(guard, driver, host, plan, work).await?;
+        self.finish(guard, driver, &host.facts.interfaces, work)
+            .await?;
+        Ok(Provisioned { plan })
+    }
+
+    /// Waits for the engine, and makes the machine a part of its cluster.
+    pub(crate) async fn finish(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        interfaces: &[Interface],
+        work: &Work<'_>,
+    ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
-        self.engine_answers(guard.name(), driver).await?;
+        let (engine, version) = self.engine_answers(guard.name(), driver).await?;
+        if guard.record().swarm.is_swarm {
+            guard.begin(Phase::Joined)?;
+            self.join_cluster(guard, driver, interfaces, (&engine, &version), work.report)
+                .await?;
+        }
         if !guard.journal().is_ready() {
             guard.done(Phase::Ready)?;
         }
-        Ok(Provisioned { plan })
+        Ok(())
     }
 
     /// What has to change on a host. Certificates are made here when they are needed; the host is

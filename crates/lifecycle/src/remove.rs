@@ -1,4 +1,4 @@
-use rmachine_driver::{MachineName, Report, Secrets, Work};
+use rmachine_driver::{Driver, MachineName, MachineState, Report, Secrets, Work};
 use rmachine_machine::{MachineGuard, Phase, StoreError};
 
 use crate::host::Booting;
@@ -65,6 +65,23 @@ impl Machines {
         Ok(())
     }
 
+    /// Takes the machine out of its cluster, if its engine still can. A cluster notices by itself
+    /// when it cannot.
+    async fn leave(&self, guard: &MachineGuard, driver: &dyn Driver, work: &Work<'_>) {
+        if !matches!(driver.state().await, Ok(MachineState::Running)) {
+            return;
+        }
+        work.report.step("leaving the cluster");
+        let left = tokio::time::timeout(bounds::LEAVE, self.leave_cluster(guard, driver));
+        match left.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => work
+                .report
+                .warn(&format!("it could not leave its cluster: {error}")),
+            Err(_) => work.report.warn("it could not leave its cluster in time"),
+        }
+    }
+
     async fn undo(
         &self,
         guard: &MachineGuard,
@@ -78,6 +95,9 @@ impl Machines {
             resources: guard,
             secrets,
         };
+        if guard.record().swarm.is_swarm && guard.journal().is_done(Phase::Provisioned) {
+            self.leave(guard, driver.as_ref(), &work).await;
+        }
         if restore {
             if !driver.capabilities().adopted {
                 return Err(LifecycleError::NotAdopted {

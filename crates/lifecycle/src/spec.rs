@@ -1,5 +1,5 @@
 use rmachine_driver::{FlagValues, MachineName};
-use rmachine_machine::EngineOptions;
+use rmachine_machine::{EngineOptions, SwarmOptions};
 use rmachine_pki::KeyType;
 use rmachine_provision::EngineInstall;
 
@@ -14,6 +14,18 @@ pub struct MachineSpec {
     pub flags: FlagValues,
     /// What is asked of the engine.
     pub engine: EngineRequest,
+    /// Its part in a cluster; `None` for a machine that is in none.
+    pub swarm: Option<SwarmRequest>,
+}
+
+/// What is asked of a machine as a part of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct SwarmRequest {
+    /// As the record keeps them. Without a discovery the cluster's first master serves one.
+    pub options: SwarmOptions,
+    /// The master whose cluster the machine joins, when it serves the discovery itself; `None` for
+    /// the only one that there is.
+    pub join: Option<MachineName>,
 }
 
 /// What is asked of a machine's engine.

@@ -26,6 +26,11 @@ pub(crate) fn sans(
         address,
     ];
     let asked = record.auth.server_cert_sans.iter().cloned();
+    // By which a manager is reached; an interface is covered by its addresses.
+    let advertised = Some(record.swarm.address.clone()).filter(|name| {
+        !name.is_empty() && interfaces.iter().all(|interface| interface.name != *name)
+    });
+    let asked = asked.chain(advertised);
     let addresses = reached.iter().copied().chain(own_addresses(interfaces));
     let addresses = addresses.map(|ip| ip.to_string());
     let mut seen = BTreeSet::new();

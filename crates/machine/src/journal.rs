@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 /// A machine's way from nothing to an engine that answers.
 ///
 /// ```text
-/// Checked → Created → Reachable → Provisioned → Ready
+/// Checked → Created → Reachable → Provisioned → Joined → Ready
 /// ```
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Phase {
@@ -19,17 +19,21 @@ pub enum Phase {
     Reachable,
     /// The engine is configured, with our certificates.
     Provisioned,
+    /// The machine's part in a cluster runs, and the cluster's manager calls the node healthy.
+    /// Machines outside clusters pass it over.
+    Joined,
     /// The engine answered at the URL and with the certificates that `env` prints.
     Ready,
 }
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Checked,
         Self::Created,
         Self::Reachable,
         Self::Provisioned,
+        Self::Joined,
         Self::Ready,
     ];
 
@@ -40,6 +44,7 @@ impl Phase {
             Self::Created => "Created",
             Self::Reachable => "Reachable",
             Self::Provisioned => "Provisioned",
+            Self::Joined => "Joined",
             Self::Ready => "Ready",
         }
     }
@@ -64,7 +69,7 @@ impl FromStr for Phase {
 
 /// The text names no phase.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is not a phase: Checked, Created, Reachable, Provisioned or Ready")]
+#[error("{0:?} is not a phase: Checked, Created, Reachable, Provisioned, Joined or Ready")]
 pub struct UnknownPhase(pub String);
 
 /// A phase, with when it was begun or done.
@@ -224,7 +229,7 @@ mod timestamp {
 
 #[cfg(test)]
 mod tests {
-    use Phase::{Checked, Created, Provisioned, Reachable, Ready};
+    use Phase::{Checked, Created, Joined, Provisioned, Reachable, Ready};
     use time::macros::datetime;
 
     use super::*;
@@ -295,7 +300,7 @@ mod tests {
             ),
             (
                 &anew(&[Begin(Provisioned), Done(Provisioned)]),
-                Some(Ready),
+                Some(Joined),
                 None,
                 None,
             ),

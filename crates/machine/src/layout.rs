@@ -9,7 +9,8 @@ const RECORD: &str = "config.json";
 /// ```text
 /// certs/      ca.pem ca-key.pem cert.pem key.pem
 /// cache/      what the machines of one driver share
-/// locks/      certificates.lock, machines/NAME.lock
+/// clusters/   NAME/ journal.json
+/// locks/      certificates.lock, clusters/NAME.lock, machines/NAME.lock
 /// machines/   NAME/ config.json ca.pem cert.pem key.pem server.pem server-key.pem known_hosts …
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +33,10 @@ pub enum MachineFile {
     ServerCertificate,
     /// The engine's private key.
     ServerKey,
+    /// The certificate of the cluster's agent.
+    AgentCertificate,
+    /// The private key of the cluster's agent.
+    AgentKey,
 }
 
 impl MachineFile {
@@ -44,17 +49,20 @@ impl MachineFile {
             Self::ClientKey => "key.pem",
             Self::ServerCertificate => "server.pem",
             Self::ServerKey => "server-key.pem",
+            Self::AgentCertificate => "agent.pem",
+            Self::AgentKey => "agent-key.pem",
         }
     }
 
     /// Whether only the owner may read it.
     pub(crate) fn is_private(self) -> bool {
         match self {
-            Self::ClientKey | Self::ServerKey => true,
+            Self::ClientKey | Self::ServerKey | Self::AgentKey => true,
             Self::KnownHosts
             | Self::CaCertificate
             | Self::ClientCertificate
-            | Self::ServerCertificate => false,
+            | Self::ServerCertificate
+            | Self::AgentCertificate => false,
         }
     }
 }
@@ -139,6 +147,29 @@ impl Layout {
     /// Where a machine's directory goes before it is emptied.
     pub(crate) fn discarded_dir(&self, name: &MachineName) -> PathBuf {
         self.machines_dir().join(format!(".{name}.removed"))
+    }
+
+    /// The directory of all clusters.
+    pub fn clusters_dir(&self) -> PathBuf {
+        self.root.join("clusters")
+    }
+
+    /// A cluster's own directory.
+    pub fn cluster_dir(&self, name: &MachineName) -> PathBuf {
+        self.clusters_dir().join(name.as_str())
+    }
+
+    /// What is kept of a cluster.
+    pub fn cluster_journal(&self, name: &MachineName) -> PathBuf {
+        self.cluster_dir(name).join("journal.json")
+    }
+
+    /// The lock of one cluster. Whoever holds it may take machines' locks; never the other way
+    /// round.
+    pub fn cluster_lock(&self, name: &MachineName) -> PathBuf {
+        self.locks_dir()
+            .join("clusters")
+            .join(format!("{name}.lock"))
     }
 
     /// The lock of one machine. It lies outside the machine's directory, so that the machine can

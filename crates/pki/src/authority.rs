@@ -4,6 +4,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+use crate::agent::PURPOSE;
 use crate::chain::{check_authority, check_time};
 use crate::{
     CertificateInfo, CertifiedPem, KeyType, PkiError, PrivateKeyPem, San, crypto_provider,
@@ -101,6 +102,23 @@ impl Authority {
         let mut params = params("rmachine client", organization, VALID)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params, key)
+    }
+
+    /// Issues the certificate of a cluster's agent, valid for 1080 days: it registers nodes with a
+    /// manager, and no engine takes it for a client's.
+    ///
+    /// # Errors
+    /// As [`Authority::issue_client`].
+    pub fn issue_agent(
+        &self,
+        name: &str,
+        organization: &str,
+        key: KeyType,
+    ) -> Result<CertifiedPem, PkiError> {
+        let mut params = params(name, organization, VALID)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(PURPOSE.into())];
         self.issue(params, key)
     }
 

@@ -4,6 +4,7 @@
 //! no connection and knows no machine. It is also the one place that chooses the crypto provider.
 //! Start reading at [`Authority`].
 
+mod agent;
 mod authority;
 mod chain;
 mod error;
@@ -12,6 +13,7 @@ mod key;
 mod san;
 mod tls;
 
+pub use agent::is_agent;
 pub use authority::{Authority, ServerRequest};
 pub use chain::{key_matches, verify_chain};
 pub use error::PkiError;

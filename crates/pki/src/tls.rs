@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+use crate::agent::ClientsAndAgents;
 use crate::{PkiError, PrivateKeyPem};
 
 /// What a client shows and whom it trusts.
@@ -29,6 +30,8 @@ pub struct ServerIdentity {
     pub certificate: String,
     /// The server's private key in PEM.
     pub key: PrivateKeyPem,
+    /// Whether agents are let in, too; the server has to look at [`is_agent`](crate::is_agent).
+    pub admits_agents: bool,
 }
 
 /// The crypto provider of every TLS connection: nothing else chooses one.
@@ -82,11 +85,15 @@ pub fn server_config(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, Pki
         None => config.with_no_client_auth(),
         Some(ca) => {
             let roots = Arc::new(roots(ca)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, crypto_provider());
-            let verifier = verifier.build().map_err(|error| PkiError::NoCertificate {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), crypto_provider());
+            let clients = verifier.build().map_err(|error| PkiError::NoCertificate {
                 reason: error.to_string(),
             })?;
-            config.with_client_cert_verifier(verifier)
+            config.with_client_cert_verifier(match identity.admits_agents {
+                true => Arc::new(ClientsAndAgents::new(clients, roots)),
+                false => clients,
+            })
         }
     };
     let config = config
@@ -178,6 +185,7 @@ mod tests {
             ca: Some(ca.certificate),
             certificate: server.certificate,
             key: server.key,
+            admits_agents: false,
         };
         server_config(&identity).unwrap();
         unverified_client_config(&identity.certificate, &identity.key).unwrap();

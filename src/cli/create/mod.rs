@@ -1,6 +1,7 @@
 //! `rmachine create`: makes machines, several at once, and goes on with those half made.
 
 mod driver_flags;
+mod swarm;
 
 use clap::{ArgMatches, FromArgMatches};
 use rmachine_driver::{FlagValues, MachineName};
@@ -13,6 +14,8 @@ use super::App;
 use super::each::each_told;
 use crate::error::{CommandError, Status};
 use crate::ui::Line;
+
+use swarm::SwarmArgs;
 
 pub use driver_flags::{chosen_driver, with_driver_flags};
 
@@ -44,6 +47,9 @@ struct Shared {
 
     #[command(flatten)]
     engine: EngineArgs,
+
+    #[command(flatten)]
+    swarm: SwarmArgs,
 }
 
 #[derive(clap::Args)]
@@ -167,6 +173,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         driver: args.shared.driver.clone(),
         flags: args.flags,
         engine: args.shared.engine.request()?,
+        swarm: args.shared.swarm.request()?,
     };
     let of_spec = |error| CommandError::of_lifecycle(error, spec.name.as_str());
     let kind = machines.kind(&spec.driver).map_err(of_spec)?;
@@ -175,6 +182,12 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         return Err(CommandError::usage(
             "one host cannot become several machines",
         ));
+    }
+    if args.shared.swarm.is_sole() && !others.is_empty() {
+        return Err(
+            CommandError::usage("several masters need a store that keeps the nodes of them all")
+                .hint("--swarm-opt replication --swarm-discovery etcd://…"),
+        );
     }
     if args.shared.dry_run {
         return dry_run(app, machines, &args.shared.names, &spec).await;
@@ -204,11 +217,15 @@ async fn make(
 ) -> Result<String, CommandError> {
     let name = spec.name.as_str();
     match machines.create(spec, on_failure, line, &app.ui).await {
-        Ok(created) => Ok(format!(
-            "ready at {}; to use it, run: eval \"$({} env {name})\"",
-            created.url,
-            app.program()
-        )),
+        Ok(created) => {
+            let is_master = spec.swarm.as_ref().is_some_and(|swarm| swarm.options.master);
+            let cluster = if is_master { "--swarm " } else { "" };
+            Ok(format!(
+                "ready at {}; to use it, run: eval \"$({} env {cluster}{name})\"",
+                created.url,
+                app.program()
+            ))
+        }
         Err(error) => {
             let half_made = on_failure == OnFailure::Keep
                 && app.store.contains(&spec.name)

@@ -13,7 +13,7 @@ use crate::api::{ApiSettings, Host, Standing};
 use crate::cluster::{ClusterSettings, EngineTls};
 use crate::listen::{ListenAddress, Listener};
 use crate::manager::{self, Manager, Replication};
-use crate::tls;
+use crate::tls::{self, TlsFiles};
 
 /// Serve one Docker API for all engines of a cluster
 #[derive(clap::Args)]
@@ -168,6 +168,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Some(membership) => Box::new(membership.clone()),
         None => args.store.discovery(&url, args.heartbeat)?,
     };
+    let files = files.map(|files| TlsFiles {
+        admits_agents: membership.is_some(),
+        ..files
+    });
     let tls = files.map(tls::reloaded).transpose()?;
 
     let mut listeners = Vec::new();

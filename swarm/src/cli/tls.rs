@@ -58,6 +58,7 @@ impl TlsArgs {
             ca: self.tlscacert.filter(|_| self.tlsverify),
             certificate,
             key,
+            admits_agents: false,
         }))
     }
 }

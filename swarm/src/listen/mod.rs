@@ -4,4 +4,4 @@ mod address;
 mod serve;
 
 pub use address::{InvalidListenAddress, ListenAddress};
-pub use serve::{ListenError, Listener, Served, boxed, serve};
+pub use serve::{ListenError, Listener, Peer, Served, boxed, serve};

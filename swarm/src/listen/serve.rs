@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,26 @@ pub struct ListenError {
     pub address: ListenAddress,
     /// What the system says.
     pub source: io::Error,
+}
+
+/// Who asks: an extension of every request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Peer {
+    /// Somebody who may ask for anything.
+    Client,
+    /// A node's agent, which has a certificate for registering and no more.
+    Agent,
+}
+
+impl Peer {
+    fn of<T>(stream: &TlsStream<T>) -> Self {
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        match shown.is_some_and(|certificate| rmachine_pki::is_agent(certificate)) {
+            true => Self::Agent,
+            false => Self::Client,
+        }
+    }
 }
 
 /// An address that is being listened on.
@@ -168,17 +189,20 @@ async fn accept<S, F>(
                 connections.spawn(async move {
                     let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream));
                     match shaken.await {
-                        Ok(Ok(stream)) => answer(Box::new(stream), service, stop).await,
+                        Ok(Ok(stream)) => {
+                            let peer = Peer::of(&stream);
+                            answer(Box::new(stream), peer, service, stop).await
+                        }
                         Ok(Err(error)) => tracing::info!("a TLS handshake failed: {error}"),
                         Err(_) => tracing::info!("a TLS handshake took too long"),
                     }
                 });
             }
             (Accepted::Tcp(stream), None) => {
-                connections.spawn(answer(Box::new(stream), service, stop));
+                connections.spawn(answer(Box::new(stream), Peer::Client, service, stop));
             }
             (Accepted::Unix(stream), _) => {
-                connections.spawn(answer(Box::new(stream), service, stop));
+                connections.spawn(answer(Box::new(stream), Peer::Client, service, stop));
             }
         }
     }
@@ -206,12 +230,13 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn answer<S, F>(stream: Box<dyn Stream>, service: S, stop: CancellationToken)
+async fn answer<S, F>(stream: Box<dyn Stream>, peer: Peer, service: S, stop: CancellationToken)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Served> + Send + 'static,
 {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let answered = service(request);
         async move { Ok::<_, Infallible>(answered.await) }
     });

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use rswarm_discovery::{Discovery, Election, MembershipService, Update};
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiSettings, Standing};
 use crate::cluster::{Cluster, ClusterSettings};
-use crate::listen::{Listener, Served, boxed, serve};
+use crate::listen::{Listener, Peer, Served, boxed, serve};
 use crate::metrics::Metrics;
 use crate::tls::TlsConfigs;
 use replica::Forwarder;
@@ -185,6 +185,12 @@ impl Service {
             && MembershipService::serves(request.uri().path())
         {
             return boxed(membership.handle(request).await);
+        }
+        if request.extensions().get() == Some(&Peer::Agent) {
+            return replica::refusal(
+                StatusCode::FORBIDDEN,
+                "an agent's certificate is good for registering a node only",
+            );
         }
         let is_primary = *self.role.borrow() == Role::Primary;
         match is_primary || replica::is_its_own(request.uri().path()) {

@@ -139,7 +139,7 @@ impl Forwarder {
     }
 }
 
-fn refusal(status: StatusCode, message: &str) -> Served {
+pub(super) fn refusal(status: StatusCode, message: &str) -> Served {
     tracing::warn!("{message}");
     let mut answer = Response::new(full(json!({"message": message}).to_string()));
     *answer.status_mut() = status;

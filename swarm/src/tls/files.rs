@@ -19,6 +19,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Whether agents are let in, too.
+    pub admits_agents: bool,
 }
 
 /// Both sides of mutual TLS.
@@ -69,6 +71,7 @@ impl TlsFiles {
             ca: ca.clone(),
             certificate: certificate.clone(),
             key: key.clone(),
+            admits_agents: self.admits_agents,
         });
         let client = match ca {
             Some(ca) => client_config(&ClientIdentity {

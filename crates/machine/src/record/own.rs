@@ -1,4 +1,4 @@
-use rmachine_driver::Resource;
+use rmachine_driver::{MachineName, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, Journal, PhaseTime};
@@ -17,6 +17,8 @@ pub struct Own {
     pub tls_key_type: Option<String>,
     /// How an engine gets onto the machine, in the words of `--engine-install`.
     pub engine_install: Option<String>,
+    /// The master whose cluster the machine joined, where that master keeps the nodes itself.
+    pub swarm_join: Option<MachineName>,
 }
 
 impl Own {
@@ -39,6 +41,7 @@ pub(super) struct OwnJson {
     owned: Vec<Resource>,
     tls_key_type: Option<String>,
     engine_install: Option<String>,
+    swarm_join: Option<MachineName>,
 }
 
 impl From<OwnJson> for Own {
@@ -48,6 +51,7 @@ impl From<OwnJson> for Own {
             owned: json.owned,
             tls_key_type: json.tls_key_type,
             engine_install: json.engine_install,
+            swarm_join: json.swarm_join,
         }
     }
 }
@@ -61,6 +65,7 @@ impl From<&Own> for OwnJson {
             owned: own.owned.clone(),
             tls_key_type: own.tls_key_type.clone(),
             engine_install: own.engine_install.clone(),
+            swarm_join: own.swarm_join.clone(),
         }
     }
 }

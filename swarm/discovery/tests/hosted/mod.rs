@@ -68,6 +68,7 @@ impl Tls {
             ca: Some(ca.certificate.clone()),
             certificate: shown.certificate,
             key: shown.key,
+            admits_agents: true,
         };
         let shown = authority.issue_client("lab", KeyType::Ecdsa).unwrap();
         let client = ClientIdentity {

@@ -1,0 +1,335 @@
+use std::fmt::Write as _;
+
+use http::Method;
+use rmachine_engine::{Engine, EngineError, full};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::CompanionError;
+
+/// The label with the hash of all that was asked of a container: another hash, another container.
+const SPEC_LABEL: &str = "io.rmachine.companion.spec";
+
+/// How long a container that is stopped may take to leave in order, in seconds.
+const STOP_SECONDS: u32 = 5;
+
+/// A container as it is to be.
+pub struct Container {
+    pub(crate) name: &'static str,
+    pub(crate) image: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) env: Vec<String>,
+    /// The address and the port of the machine at which its own port of that number is reached.
+    pub(crate) port: Option<(String, u16)>,
+    /// Volumes by name that outlive it, and where they are in it.
+    pub(crate) volumes: Vec<(String, String)>,
+    /// The directory for its files, which lies on a volume that goes with it.
+    pub(crate) files_at: Option<&'static str>,
+    pub(crate) files: Vec<File>,
+}
+
+/// A file that is put into a container before it starts.
+pub struct File {
+    pub(crate) name: &'static str,
+    pub(crate) mode: u32,
+    pub(crate) content: String,
+}
+
+/// What [`converge`] did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Nothing: it runs as it should.
+    None,
+    /// It was there, and was started.
+    Started,
+    /// It was made, in the place of another one if there was one.
+    Made,
+}
+
+/// Makes a container what it is to be, and lets it run. One that already is stays as it is.
+///
+/// # Errors
+/// When the engine refuses a step. What is half made is finished by the next call.
+pub async fn converge(engine: &Engine, wanted: &Container) -> Result<Change, CompanionError> {
+    let path = format!("/images/{}/json", wanted.image);
+    let image = engine.call(Method::GET, &path, None).await?;
+    let name = wanted.name;
+    match inspect(engine, name).await? {
+        Some(there) if wanted.is(&there, &image["Id"]) => match State::of(&there) {
+            State::Running => return Ok(Change::None),
+            State::Ended => {
+                start(engine, name).await?;
+                return Ok(Change::Started);
+            }
+            // Whoever made it may have been cut off before the files were in it.
+            State::NeverStarted => {}
+        },
+        Some(_) => {
+            remove(engine, name).await?;
+            create(engine, wanted).await?;
+        }
+        None => create(engine, wanted).await?,
+    }
+    if let Some(dir) = wanted.files_at {
+        let archive = wanted.archive()?;
+        let path = format!("/containers/{name}/archive?path={dir}");
+        engine
+            .stream(
+                Method::PUT,
+                &path,
+                "application/x-tar",
+                full(archive),
+                |_| (),
+            )
+            .await?;
+    }
+    start(engine, name).await?;
+    Ok(Change::Made)
+}
+
+/// Stops a container in order and removes it. Says whether it was there.
+///
+/// # Errors
+/// When the engine refuses that.
+pub async fn remove(engine: &Engine, name: &str) -> Result<bool, CompanionError> {
+    let stop = format!("/containers/{name}/stop?t={STOP_SECONDS}");
+    match engine.call(Method::POST, &stop, None).await {
+        Ok(_) => {}
+        Err(EngineError::Refused { status: 404, .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    let path = format!("/containers/{name}?force=1&v=1");
+    match engine.call(Method::DELETE, &path, None).await {
+        Ok(_) | Err(EngineError::Refused { status: 404, .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The last lines that a container wrote.
+///
+/// # Errors
+/// When the engine does not show them.
+pub async fn last_words(
+    engine: &Engine,
+    name: &str,
+    lines: usize,
+) -> Result<Vec<String>, CompanionError> {
+    let path = format!("/containers/{name}/logs?stdout=1&stderr=1&tail={lines}");
+    let log = engine.bytes(Method::GET, &path).await?;
+    let text = String::from_utf8_lossy(&joined(&log)).into_owned();
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+enum State {
+    NeverStarted,
+    Running,
+    Ended,
+}
+
+impl State {
+    fn of(there: &Value) -> Self {
+        let state = &there["State"];
+        match state["Status"].as_str() {
+            Some("created") => Self::NeverStarted,
+            _ if state["Running"] == true => Self::Running,
+            _ => Self::Ended,
+        }
+    }
+}
+
+impl Container {
+    /// Its name on its engine.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is(&self, there: &Value, image_id: &Value) -> bool {
+        there["Config"]["Labels"][SPEC_LABEL] == *self.hash() && there["Image"] == *image_id
+    }
+
+    /// What `POST /containers/create` takes.
+    fn body(&self) -> Value {
+        let mut ports = Map::new();
+        let mut bindings = Map::new();
+        if let Some((host_ip, port)) = &self.port {
+            let key = format!("{port}/tcp");
+            let binding = json!([{"HostIp": host_ip, "HostPort": port.to_string()}]);
+            ports.insert(key.clone(), json!({}));
+            bindings.insert(key, binding);
+        }
+        let binds: Vec<_> = self
+            .volumes
+            .iter()
+            .map(|(name, at)| format!("{name}:{at}"))
+            .collect();
+        let volumes: Map<_, _> = self
+            .files_at
+            .iter()
+            .map(|dir| ((*dir).to_owned(), json!({})))
+            .collect();
+        json!({
+            "Image": self.image,
+            "Cmd": self.command,
+            "Env": self.env,
+            "ExposedPorts": ports,
+            "Volumes": volumes,
+            "HostConfig": {
+                "RestartPolicy": {"Name": "always"},
+                "PortBindings": bindings,
+                "Binds": binds,
+                "ReadonlyRootfs": true,
+                "CapDrop": ["ALL"],
+                "SecurityOpt": ["no-new-privileges"],
+            },
+        })
+    }
+
+    /// The hash of all that is asked of it, its files included.
+    fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.body().to_string());
+        for file in &self.files {
+            hash.update(format!(
+                "\0{} {:o} {}\0",
+                file.name,
+                file.mode,
+                file.content.len()
+            ));
+            hash.update(&file.content);
+        }
+        let mut text = String::with_capacity(64);
+        for byte in hash.finalize() {
+            // A string takes whatever is written to it.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    fn archive(&self) -> Result<Vec<u8>, CompanionError> {
+        let failed = |source| CompanionError::Archive {
+            what: "the certificates of a container",
+            source,
+        };
+        let mut archive = tar::Builder::new(Vec::new());
+        for file in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.content.len() as u64);
+            header.set_mode(file.mode);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            archive
+                .append_data(&mut header, file.name, file.content.as_bytes())
+                .map_err(failed)?;
+        }
+        archive.into_inner().map_err(failed)
+    }
+}
+
+async fn inspect(engine: &Engine, name: &str) -> Result<Option<Value>, CompanionError> {
+    let path = format!("/containers/{name}/json");
+    match engine.call(Method::GET, &path, None).await {
+        Ok(there) => Ok(Some(there)),
+        Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create(engine: &Engine, wanted: &Container) -> Result<(), CompanionError> {
+    let mut body = wanted.body();
+    body["Labels"] = json!({SPEC_LABEL: wanted.hash()});
+    let path = format!("/containers/create?name={}", wanted.name);
+    engine.call(Method::POST, &path, Some(&body)).await?;
+    Ok(())
+}
+
+async fn start(engine: &Engine, name: &str) -> Result<(), CompanionError> {
+    let path = format!("/containers/{name}/start");
+    engine.call(Method::POST, &path, None).await?;
+    Ok(())
+}
+
+/// What was written to both outputs. Each piece has a head of eight bytes, the last four of which
+/// are its length.
+fn joined(log: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(log.len());
+    let mut rest = log;
+    while let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let [_, _, _, _, length @ ..] = *head;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let (piece, after) = after.split_at(length.min(after.len()));
+        text.extend_from_slice(piece);
+        rest = after;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container() -> Container {
+        Container {
+            name: "swarm-agent",
+            image: "rswarm:1".to_owned(),
+            command: vec!["join".to_owned()],
+            env: Vec::new(),
+            port: Some((String::new(), 3376)),
+            volumes: vec![("kept".to_owned(), "/kept".to_owned())],
+            files_at: Some("/tls"),
+            files: vec![File {
+                name: "key.pem",
+                mode: 0o600,
+                content: "KEY".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn is_another_one_as_soon_as_anything_differs() {
+        let hash = container().hash();
+        assert_eq!(container().hash(), hash);
+        let changes: [fn(&mut Container); 5] = [
+            |container| container.command.push("x".to_owned()),
+            |container| container.env.push("A=b".to_owned()),
+            |container| container.port = None,
+            |container| container.files[0].content.push('x'),
+            |container| container.files[0].mode = 0o644,
+        ];
+        for change in changes {
+            let mut other = container();
+            change(&mut other);
+            assert_ne!(other.hash(), hash);
+        }
+    }
+
+    #[test]
+    fn stays_as_long_as_its_image_is_the_same_too() {
+        let hash = container().hash();
+        let there = json!({"Image": "sha256:1", "Config": {"Labels": {SPEC_LABEL: hash}}});
+        assert!(container().is(&there, &json!("sha256:1")));
+        assert!(!container().is(&there, &json!("sha256:2")));
+        assert!(!container().is(&json!({"Image": "sha256:1"}), &json!("sha256:1")));
+    }
+
+    #[test]
+    fn has_no_rights_that_it_does_not_need() {
+        let body = container().body();
+        let host = &body["HostConfig"];
+        assert_eq!(host["CapDrop"], json!(["ALL"]));
+        assert_eq!(host["ReadonlyRootfs"], true);
+        assert_eq!(
+            host["PortBindings"],
+            json!({"3376/tcp": [{"HostIp": "", "HostPort": "3376"}]})
+        );
+        assert!(!body.to_string().contains("KEY"));
+    }
+
+    #[test]
+    fn reads_what_was_written_to_both_outputs() {
+        let mut log = vec![1, 0, 0, 0, 0, 0, 0, 2, b'a', b'\n'];
+        log.extend([2, 0, 0, 0, 0, 0, 0, 9, b'b']);
+        assert_eq!(joined(&log), b"a\nb");
+        assert!(joined(&[1, 0, 0]).is_empty());
+    }
+}

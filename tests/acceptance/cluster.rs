@@ -1,0 +1,135 @@
+//! Clusters of machines: managers, agents, and who keeps the nodes.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::lab::{Host, Image};
+use crate::person::{CHECK_FAILED, FAILED, Person, Said as _};
+
+/// How long a cluster may take to notice something.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Tries until it goes well, and tells what was seen last when it never does.
+#[track_caller]
+fn wait_for(what: &str, mut check: impl FnMut() -> Result<(), String>) {
+    let started = Instant::now();
+    while let Err(seen) = check() {
+        assert!(started.elapsed() < LIMIT, "{what}: {seen}");
+        thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// The names of a cluster's nodes, by `docker info`, with whether each is healthy.
+fn nodes(me: &Person, master: &str) -> Vec<(String, bool)> {
+    let info = me.docker_swarm(master, "info").ok();
+    let mut nodes = Vec::new();
+    for line in info.lines() {
+        if let Some(status) = line.trim().strip_prefix("└ Status: ") {
+            if let Some((_, healthy)) = nodes.last_mut() {
+                *healthy = status == "Healthy";
+            }
+        } else if let Some(node) = line.strip_prefix("  ")
+            && node.contains(":2376")
+            && let Some((name, _)) = node.trim().split_once(": ")
+        {
+            nodes.push((name.to_owned(), false));
+        }
+    }
+    nodes
+}
+
+fn healthy(names: &[&str]) -> Vec<(String, bool)> {
+    names.iter().map(|name| ((*name).to_owned(), true)).collect()
+}
+
+#[test]
+fn a_cluster_needs_no_more_than_a_master_and_nodes() {
+    let Some(first) = Host::start(Image::Bookworm) else {
+        return;
+    };
+    let Some(second) = Host::start(Image::Trixie) else {
+        return;
+    };
+    let me = Person::new();
+    me.create("n2", &second, "root", &["--swarm"])
+        .fails(CHECK_FAILED, &["no machine here is a master", "--swarm-master"]);
+    me.create("n1", &first, "root", &["--swarm", "--swarm-master"])
+        .ok();
+    me.create("n2", &second, "root", &["--swarm", "--swarm-master"])
+        .fails(CHECK_FAILED, &["n1 keeps the nodes", "--swarm-discovery etcd"]);
+    me.create("n2", &second, "root", &["--swarm"]).ok();
+    assert_eq!(nodes(&me, "n1"), healthy(&["n1", "n2"]));
+
+    let listed = me.rmachine(["ls", "--format", "{{.Name}} {{.Swarm}}"]).ok();
+    assert_eq!(listed, "n1 n1 (master)\nn2 n1");
+    assert_eq!(me.rmachine(["ls", "-q", "--filter", "swarm=n1"]).ok(), "n1\nn2");
+
+    // What is there already stays, the containers included.
+    let containers = || {
+        let ids = |name| me.docker(name, "ps -aq --no-trunc").ok();
+        [ids("n1"), ids("n2")]
+    };
+    let before = containers();
+    me.rmachine(["provision", "n1", "n2"]).ok();
+    assert_eq!(containers(), before);
+
+    // The nodes are kept where a new container of the manager finds them.
+    me.docker("n1", "rm -f swarm-agent-master").ok();
+    me.docker("n2", "stop swarm-agent").ok();
+    me.rmachine(["provision", "n1"]).ok();
+    wait_for("the nodes come back", || {
+        let nodes = nodes(&me, "n1");
+        let names: Vec<_> = nodes.iter().map(|(name, _)| name.as_str()).collect();
+        (names == ["n1", "n2"]).then_some(()).ok_or(format!("{nodes:?}"))
+    });
+    me.rmachine(["provision", "n2"]).ok();
+    assert_eq!(nodes(&me, "n1"), healthy(&["n1", "n2"]));
+
+    // New certificates reach the containers that have them.
+    me.rmachine(["regenerate-certs", "-f", "n1", "n2"]).ok();
+    assert_eq!(nodes(&me, "n1"), healthy(&["n1", "n2"]));
+
+    only_registers(&me, &first, &second);
+
+    me.rmachine(["rm", "-y", "n2"]).ok();
+    assert_eq!(nodes(&me, "n1"), healthy(&["n1"]));
+    let left = second.sh("docker ps -aq --filter name=swarm");
+    assert_eq!(left, "");
+}
+
+/// An agent's certificate is the key to no engine, and to nothing of the manager's but its nodes.
+fn only_registers(me: &Person, master: &Host, node: &Host) {
+    let dir = me.machine_dir("n2");
+    let ask = |url: &str| {
+        let dir = dir.display();
+        me.shell(&format!(
+            "curl --silent --show-error --max-time 20 --cacert {dir}/ca.pem --cert {dir}/agent.pem \
+             --key {dir}/agent-key.pem --write-out ' %{{http_code}}' {url}"
+        ))
+    };
+    let refused = ask(&format!("https://{}:2376/info", node.ip()));
+    assert_ne!(refused.code, 0, "{}", refused.out);
+    let answer = ask(&format!("https://{}:3376/info", master.ip())).ok();
+    assert!(answer.ends_with(" 403") && answer.contains("registering"), "{answer}");
+    let members = ask(&format!("https://{}:3376/rswarm/v1/members", master.ip())).ok();
+    assert!(members.ends_with(" 200") && members.contains(&node.ip()), "{members}");
+}
+
+#[test]
+fn a_companion_that_is_not_there_is_named() {
+    let Some(host) = Host::start(Image::Bookworm) else {
+        return;
+    };
+    let me = Person::new();
+    let args = me.create_args("n1", &host, "root", &["--swarm", "--swarm-master"]);
+    let mut command = me.command(&args);
+    let ran = crate::lab::Ran::of(command.env("RMACHINE_COMPANION", "/nowhere/rswarm"));
+    ran.fails(
+        FAILED,
+        &["no static rswarm for", "/nowhere/rswarm is not there", "RMACHINE_COMPANION"],
+    );
+    assert_eq!(me.phases("n1").last().map(String::as_str), Some("Provisioned"));
+    // The same command goes on with one.
+    me.rmachine(&args).ok();
+    assert_eq!(nodes(&me, "n1"), healthy(&["n1"]));
+}
