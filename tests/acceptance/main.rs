@@ -16,6 +16,7 @@ mod lab;
 
 mod access;
 mod adoption;
+mod cluster;
 mod containers;
 mod interruption;
 mod owners_configuration;
