@@ -30,7 +30,10 @@ pub fn write_public(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 
 /// Makes a directory that only its owner may enter (mode 0700), with its parents. One that is
 /// there stays as it is.
-pub(crate) fn make_private_dir(path: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn make_private_dir(path: &Path) -> Result<(), StoreError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -47,7 +50,10 @@ pub(crate) fn rename_dir(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Removes a directory with all it holds; one that is gone is no error.
-pub(crate) fn remove_dir(path: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn remove_dir(path: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(StoreError::io("remove", path)(error))
@@ -58,7 +64,7 @@ pub(crate) fn remove_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Removes what writers left that were killed. Only under the lock that covers the directory, for
 /// a file that is being written looks the same.
-pub(crate) fn remove_unfinished(dir: &Path) {
+pub fn remove_unfinished(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
     };

@@ -17,12 +17,12 @@ mod lock;
 mod record;
 mod store;
 
-pub use atomic::{write_private, write_public};
+pub use atomic::{make_private_dir, remove_dir, remove_unfinished, write_private, write_public};
 pub use certificates::{CertificateOverrides, CertificatePaths, SharedPem};
 pub use error::StoreError;
 pub use guard::MachineGuard;
 pub use journal::{Failure, Journal, Phase, PhaseTime, UnknownPhase};
 pub use layout::{Layout, MachineFile};
-pub use lock::{CertificateLock, MachineLock};
+pub use lock::{CertificateLock, FileLock, Locked, MachineLock, lock_file};
 pub use record::{AuthOptions, EngineOptions, Own, Record, SwarmOptions};
 pub use store::{Listed, Store};

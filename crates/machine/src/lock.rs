@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct MachineLock {
     name: MachineName,
-    _held: Held,
+    _held: FileLock,
 }
 
 impl MachineLock {
@@ -26,12 +26,12 @@ impl MachineLock {
         name: &MachineName,
         wait: Duration,
     ) -> Result<Self, StoreError> {
-        match lock(path, wait)? {
-            Outcome::Held(held) => Ok(Self {
+        match lock_file(path, wait)? {
+            Locked::Held(held) => Ok(Self {
                 name: name.clone(),
                 _held: held,
             }),
-            Outcome::Busy(holder) => Err(StoreError::Busy {
+            Locked::Busy(holder) => Err(StoreError::Busy {
                 name: name.clone(),
                 waited: wait,
                 holder,
@@ -48,14 +48,14 @@ impl MachineLock {
 /// The right to change the shared certificates.
 #[derive(Debug)]
 pub struct CertificateLock {
-    _held: Held,
+    _held: FileLock,
 }
 
 impl CertificateLock {
     pub(crate) fn acquire(path: &Path, wait: Duration) -> Result<Self, StoreError> {
-        match lock(path, wait)? {
-            Outcome::Held(held) => Ok(Self { _held: held }),
-            Outcome::Busy(holder) => Err(StoreError::CertificatesBusy {
+        match lock_file(path, wait)? {
+            Locked::Held(held) => Ok(Self { _held: held }),
+            Locked::Busy(holder) => Err(StoreError::CertificatesBusy {
                 waited: wait,
                 holder,
             }),
@@ -63,11 +63,12 @@ impl CertificateLock {
     }
 }
 
-/// A locked file.
+/// A locked file. The lock goes when this is dropped, and the kernel takes it back when the process
+/// ends, however it ends.
 #[derive(Debug)]
-struct Held(File);
+pub struct FileLock(File);
 
-impl Drop for Held {
+impl Drop for FileLock {
     /// A process that is just being started has the file too until it becomes another program;
     /// closing ours alone would leave the lock with it.
     fn drop(&mut self) {
@@ -75,12 +76,20 @@ impl Drop for Held {
     }
 }
 
-enum Outcome {
-    Held(Held),
+/// What came of asking for a lock.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours.
+    Held(FileLock),
+    /// It was another process's for the whole wait, whose id this is, if it said so.
     Busy(Option<u32>),
 }
 
-fn lock(path: &Path, wait: Duration) -> Result<Outcome, StoreError> {
+/// Locks a file, which is made where it is not there, with the directories above it.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn lock_file(path: &Path, wait: Duration) -> Result<Locked, StoreError> {
     if let Some(dir) = path.parent() {
         atomic::make_private_dir(dir)?;
     }
@@ -96,14 +105,14 @@ fn lock(path: &Path, wait: Duration) -> Result<Outcome, StoreError> {
         match file.try_lock() {
             Ok(()) => {
                 sign(&mut file);
-                return Ok(Outcome::Held(Held(file)));
+                return Ok(Locked::Held(FileLock(file)));
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(Outcome::Busy(signature(&mut file)));
+            return Ok(Locked::Busy(signature(&mut file)));
         }
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
