@@ -1,0 +1,20 @@
+//! What VBoxManage prints, read leniently: words and lines that are not known are passed over.
+
+mod blocks;
+mod dhcp;
+mod host;
+mod interfaces;
+mod log;
+mod property;
+mod version;
+mod vm;
+
+pub use dhcp::{DhcpServer, dhcp_servers};
+pub use host::{Host, host};
+pub use interfaces::{
+    HostOnlyAdapter, HostOnlyNet, host_only_adapters, host_only_nets, made_adapter,
+};
+pub use log::{last_trouble, refused_port};
+pub use property::guest_property;
+pub use version::Version;
+pub use vm::{Vm, registered_vms, uses_adapter, vm};

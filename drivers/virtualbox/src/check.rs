@@ -1,0 +1,240 @@
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use rmachine_driver::{CheckFailure, Operation};
+
+use crate::answer::{self, Host, Version};
+use crate::config::Config;
+use crate::failure::{self, chain, found};
+use crate::find::System;
+use crate::machine::Machine;
+use crate::manage::{ManageError, VBoxManage};
+use crate::network::{self, Present};
+use crate::said::Trouble;
+use crate::virtualization::Kernel;
+use crate::{attach, host_networks, register::Register};
+
+/// The oldest VirtualBox whose answers are known.
+const OLDEST: Version = Version::new(5, 0, 0);
+
+/// The first VirtualBox that nobody has tried.
+const UNTRIED: Version = Version::new(7, 3, 0);
+
+/// What a machine's disk takes at first, in megabytes, ISO image included.
+const FIRST_DISK: u64 = 300;
+
+/// Every reason found why the machine cannot be made; and what a person should know.
+pub async fn failures(machine: &Machine) -> (Vec<CheckFailure>, Vec<String>) {
+    let manage = match VBoxManage::find(&machine.surroundings) {
+        Ok(manage) => manage,
+        Err(error) => return (vec![unusable(&error)], Vec::new()),
+    };
+    let (mut failures, mut warnings) = (Vec::new(), Vec::new());
+    let told = match manage.run(["--version"]).await {
+        Ok(told) => told,
+        Err(error) => return (vec![unusable(&error)], Vec::new()),
+    };
+    match Version::read(&told) {
+        Some(version) => {
+            if version < OLDEST {
+                failures.push(found(
+                    "version",
+                    format!("VirtualBox {version} is too old"),
+                    "install VirtualBox 7",
+                ));
+            }
+            if version >= UNTRIED {
+                warnings.push(format!(
+                    "VirtualBox {version} is newer than those that rmachine was tried with"
+                ));
+            }
+            failures.extend(kernel(machine, version, &told));
+        }
+        None => warnings.push("VBoxManage --version names no version".to_owned()),
+    }
+    match manage.run(["list", "hostinfo"]).await {
+        Ok(told) => failures.extend(fits(&machine.config, &answer::host(&told))),
+        // Nothing else would work, either.
+        Err(error) => {
+            failures.push(unusable(&error));
+            return (failures, warnings);
+        }
+    }
+    failures.extend(disk(machine));
+    failures.extend(name(machine, &manage).await);
+    failures.extend(adapters(machine, &manage).await);
+    (failures, warnings)
+}
+
+fn unusable(error: &ManageError) -> CheckFailure {
+    let remedy = failure::remedy(error).unwrap_or("see whether it runs: VBoxManage list vms");
+    found("VBoxManage", chain(error), remedy)
+}
+
+fn kernel(machine: &Machine, version: Version, told: &str) -> Vec<CheckFailure> {
+    if machine.surroundings.system != System::Linux {
+        return Vec::new();
+    }
+    let mut kernel = Kernel::look(&machine.surroundings.root);
+    kernel.vboxdrv &= !Trouble::module_is_missing(told);
+    if machine.config.no_vtx_check {
+        kernel.kvm = false;
+    }
+    kernel.failures(version)
+}
+
+/// What the computer cannot hold.
+fn fits(config: &Config, host: &Host) -> Vec<CheckFailure> {
+    let mut failures = Vec::new();
+    if host.virtualization == Some(false) && !config.no_vtx_check {
+        failures.push(found(
+            "virtualization",
+            "the processor offers neither VT-x nor AMD-V".to_owned(),
+            "switch it on in the firmware, or in the hypervisor above; --virtualbox-no-vtx-check goes on without looking",
+        ));
+    }
+    let memory = u64::from(config.memory);
+    if let Some(all) = host.memory.filter(|all| memory >= *all) {
+        failures.push(found(
+            "memory",
+            format!("{memory} MB are asked for, and this computer has {all}"),
+            "give less with --virtualbox-memory",
+        ));
+    } else if let Some(free) = host.free_memory.filter(|free| memory > *free) {
+        failures.push(found(
+            "memory",
+            format!("{memory} MB are asked for, and {free} are free"),
+            "stop another VM, or give less with --virtualbox-memory",
+        ));
+    }
+    let processors = u32::try_from(config.cpu).ok();
+    if let Some((wanted, all)) = processors.zip(host.processors).filter(|(w, a)| w > a) {
+        failures.push(found(
+            "processors",
+            format!("{wanted} are asked for, and this computer has {all}"),
+            "give fewer with --virtualbox-cpu-count",
+        ));
+    }
+    failures
+}
+
+fn disk(machine: &Machine) -> Option<CheckFailure> {
+    let free = free_megabytes(&machine.context.machine_dir)?;
+    (free < FIRST_DISK).then(|| {
+        let directory = machine.context.machine_dir.display();
+        found(
+            "disk",
+            format!(
+                "{free} MB are free where {directory} is, and a machine needs {FIRST_DISK} at least"
+            ),
+            "free some space, or keep machines elsewhere with --storage-path",
+        )
+    })
+}
+
+fn free_megabytes(directory: &Path) -> Option<u64> {
+    let found = directory.ancestors().find(|path| path.exists())?;
+    let told = statvfs(found).ok()?;
+    // The types of the two differ between systems.
+    #[allow(clippy::useless_conversion, reason = "32 bits on some systems")]
+    let (blocks, size) = (
+        u64::from(told.blocks_available()),
+        u64::from(told.fragment_size()),
+    );
+    Some(blocks.saturating_mul(size) / (1024 * 1024))
+}
+
+/// docker-machine goes by names; two VMs of one name would be one to it.
+async fn name(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
+    let told = match manage.run(["list", "vms"]).await {
+        Ok(told) => told,
+        Err(error) => return Some(unusable(&error)),
+    };
+    let name = machine.context.name.as_str();
+    let vms = answer::registered_vms(&told);
+    let of_ours = machine.config.vm_id.as_ref().map(|id| id.as_str());
+    let other = vms
+        .iter()
+        .find(|vm| vm.name == name && Some(vm.id.as_str()) != of_ours)?;
+    Some(found(
+        "vm",
+        format!(
+            "VirtualBox has a VM {name} ({}) that is not of this machine",
+            other.id
+        ),
+        "give the machine another name, or remove that VM",
+    ))
+}
+
+async fn adapters(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
+    if machine.surroundings.system == System::MacOs {
+        return None;
+    }
+    let adapters = match attach::list(manage, Operation::Check).await {
+        Ok(adapters) => adapters,
+        Err(error) => {
+            return Some(found(
+                "host-only network",
+                chain(&error),
+                "see whether it works: VBoxManage list hostonlyifs",
+            ));
+        }
+    };
+    let names: Vec<&str> = adapters
+        .iter()
+        .map(|adapter| adapter.name.as_str())
+        .collect();
+    let register = Register::read(&machine.shared());
+    let half = register.half_made(names.iter().copied());
+    let whole: Vec<_> = adapters
+        .iter()
+        .filter(|a| Some(a.name.as_str()) != half)
+        .cloned()
+        .collect();
+    let present = Present {
+        adapters: &whole,
+        elsewhere: &host_networks::besides(&machine.surroundings.root, &names),
+        allowed: &attach::allowed(machine),
+    };
+    let error = network::choose(machine.config.host_only_cidr, &present).err()?;
+    Some(found(
+        "host-only network",
+        error.to_string(),
+        &error.remedy(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_must_fit() {
+        let host = Host {
+            virtualization: Some(true),
+            processors: Some(2),
+            memory: Some(4096),
+            free_memory: Some(2048),
+        };
+        let subjects = |memory, cpu, no_vtx_check, host: &Host| -> Vec<String> {
+            let config = Config {
+                memory,
+                cpu,
+                no_vtx_check,
+                ..Config::default()
+            };
+            fits(&config, host).into_iter().map(|f| f.subject).collect()
+        };
+        assert!(subjects(2048, 2, false, &host).is_empty());
+        assert!(subjects(1024, -1, false, &host).is_empty());
+        assert_eq!(subjects(2049, 3, false, &host), ["memory", "processors"]);
+        assert_eq!(subjects(4096, 1, false, &host), ["memory"]);
+        let none = Host {
+            virtualization: Some(false),
+            ..Host::default()
+        };
+        assert_eq!(subjects(1024, 1, false, &none), ["virtualization"]);
+        assert!(subjects(1024, 1, true, &none).is_empty());
+        assert!(subjects(1024, 1, false, &Host::default()).is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+use rmachine_driver::FlagValue;
+use serde_json::json;
+
+use super::*;
+
+fn record(value: Value) -> DriverConfig {
+    value.as_object().unwrap().clone()
+}
+
+#[test]
+fn a_record_of_docker_machine_survives_being_read_and_written() {
+    let given = record(json!({
+        "IPAddress": "192.168.99.100", "MachineName": "n1", "SSHUser": "docker",
+        "SSHPort": 34427, "SSHKeyPath": "/s/machines/n1/id_rsa", "StorePath": "/s",
+        "SwarmMaster": false, "SwarmHost": "", "SwarmDiscovery": "",
+        "VBoxManager": {}, "HostInterfaces": {}, "CPU": 1, "Memory": 1024, "DiskSize": 20000,
+        "NatNicType": "82540EM", "Boot2DockerURL": "", "Boot2DockerImportVM": "",
+        "HostDNSResolver": false, "HostOnlyCIDR": "192.168.99.1/24",
+        "HostOnlyNicType": "82540EM", "HostOnlyPromiscMode": "deny", "UIType": "headless",
+        "HostOnlyNoDHCP": false, "NoShare": false, "DNSProxy": true, "NoVTXCheck": false,
+        "ShareFolder": "", "Theirs": {"a": [1]},
+    }));
+    let config = Config::from_record(&given).unwrap();
+    assert_eq!(config.ip_address, Some(Ipv4Addr::new(192, 168, 99, 100)));
+    assert_eq!(config.vm_id, None);
+    let mut written = given.clone();
+    config.write_to(&mut written);
+    for (key, value) in &given {
+        assert_eq!(&written[key], value, "{key}");
+    }
+    assert_eq!(Config::from_record(&written).unwrap(), config);
+}
+
+#[test]
+fn docker_machine_finds_texts_where_nothing_is_known() {
+    let mut written = DriverConfig::new();
+    Config::default().write_to(&mut written);
+    for key in ["IPAddress", "HostOnlyCIDR", "VMID", "HostOnlyAddress"] {
+        assert_eq!(written[key], json!(""), "{key}");
+    }
+    for key in ["VBoxManager", "HostInterfaces"] {
+        assert_eq!(written[key], json!({}), "{key}");
+    }
+}
+
+#[test]
+fn flags_are_checked() {
+    let given = |flag: &str, value: FlagValue| {
+        let mut values = FlagValues::defaults(flags::FLAGS);
+        values.set(flag, value);
+        Config::from_flags(&values)
+    };
+    let text = |flag: &str, value: &str| given(flag, FlagValue::Text(value.to_owned()));
+    let number = |flag: &str, value| given(flag, FlagValue::Number(value));
+    assert_eq!(
+        Config::from_flags(&FlagValues::defaults(flags::FLAGS)).unwrap(),
+        Config::default()
+    );
+    assert_eq!(
+        text(flags::NAT_NICTYPE, "VirtIO").unwrap().nat_nic_type,
+        "virtio"
+    );
+    assert_eq!(number(flags::CPU_COUNT, -1).unwrap().cpu, -1);
+    assert!(
+        text(flags::HOSTONLY_ADDRESS, "dhcp")
+            .unwrap()
+            .asks_for_dhcp()
+    );
+    for (flag, bad) in [
+        (flags::NAT_NICTYPE, "ne5000"),
+        (flags::HOSTONLY_NICPROMISC, "sometimes"),
+        (flags::HOSTONLY_CIDR, "192.168.99.0/24"),
+        (flags::HOSTONLY_ADDRESS, "fd00::1"),
+        (flags::UI_TYPE, "frob"),
+        (flags::BOOT2DOCKER_URL, "/b2d.iso"),
+        (flags::SHARE_FOLDER, "nocolon"),
+        (flags::IMPORT_VM, "--help"),
+    ] {
+        assert!(text(flag, bad).is_err(), "--{flag} {bad:?}");
+    }
+    for (flag, bad) in [
+        (flags::MEMORY, 0),
+        (flags::MEMORY, i64::MAX),
+        (flags::DISK_SIZE, -1),
+        (flags::CPU_COUNT, 0),
+        (flags::CPU_COUNT, 33),
+    ] {
+        assert!(number(flag, bad).is_err(), "--{flag} {bad}");
+    }
+}
+
+#[test]
+fn identities_are_of_their_own() {
+    let (one, other) = (VmId::new(), VmId::new());
+    assert_ne!(one, other);
+    assert_eq!(one.as_str().parse::<VmId>(), Ok(one.clone()));
+    assert_eq!(&one.as_str()[14..15], "4");
+    assert!("not one".parse::<VmId>().is_err());
+}

@@ -1,0 +1,165 @@
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rmachine_driver::{
+    Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, Operation,
+    SshEndpoint, Work,
+};
+use tokio::time::sleep;
+
+use crate::answer;
+use crate::config::ENGINE_PORT;
+use crate::machine::Machine;
+use crate::{check, create, failure, keys, power, remove};
+
+/// The name that `--driver` takes.
+pub const NAME: &str = "virtualbox";
+
+/// How long a running machine may take to tell its address, where only it knows it.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
+
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the machine's guest additions tell the address of its second card.
+const ADDRESS_PROPERTY: &str = "/VirtualBox/GuestInfo/Net/1/V4/IP";
+
+#[async_trait]
+impl Driver for Machine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // Before the machine is made, what was asked for is all that is known.
+        let made = self.config.ssh_port != 0;
+        let moves = match made {
+            true => !self.config.address_kept,
+            false => self.config.host_only_no_dhcp || self.config.asks_for_dhcp(),
+        };
+        Capabilities {
+            power: true,
+            restart: true,
+            provisioned: true,
+            adopted: false,
+            address_moves: moves,
+        }
+    }
+
+    fn config(&self) -> DriverConfig {
+        let mut record = self.record.clone();
+        self.config.write_to(&mut record);
+        record
+    }
+
+    async fn check(&self, work: &Work<'_>) -> Result<(), DriverError> {
+        let (failures, warnings) = check::failures(self).await;
+        for warning in warnings {
+            work.report.warn(&warning);
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(DriverError::Check(failures))
+        }
+    }
+
+    async fn create(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        create::create(self, work).await
+    }
+
+    async fn start(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        power::start(self, Operation::Start, work).await
+    }
+
+    async fn stop(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        power::stop(self, Operation::Stop, work).await
+    }
+
+    async fn restart(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        power::stop(self, Operation::Restart, work).await?;
+        power::start(self, Operation::Restart, work).await
+    }
+
+    async fn kill(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        power::kill(self, Operation::Kill, work).await
+    }
+
+    async fn remove(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
+        remove::remove(self, work).await
+    }
+
+    async fn state(&self) -> Result<MachineState, DriverError> {
+        Ok(self.seen(Operation::Inspect).await?.state().machine())
+    }
+
+    async fn address(&self) -> Result<HostAddress, DriverError> {
+        self.must_run().await?;
+        if self.config.address_kept
+            && let Some(address) = self.config.ip_address
+        {
+            return Ok(HostAddress::Ip(address.into()));
+        }
+        self.told_address().await
+    }
+
+    async fn url(&self) -> Result<String, DriverError> {
+        let address = self.address().await?;
+        Ok(format!("tcp://{}:{ENGINE_PORT}", address.in_url()))
+    }
+
+    fn engine_port(&self) -> u16 {
+        ENGINE_PORT
+    }
+
+    async fn ssh(&self) -> Result<Option<SshEndpoint>, DriverError> {
+        self.must_run().await?;
+        Ok(Some(SshEndpoint {
+            host: HostAddress::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
+            port: Some(self.config.ssh_port),
+            user: Some(self.config.ssh_user.clone()),
+            identity: Some(self.config.ssh_key_path.clone()),
+            known_hosts: keys::known_hosts(&self.context.machine_dir),
+            host_key_alias: self.context.name.to_string(),
+            use_ssh_config: false,
+            sudo_password_file: None,
+        }))
+    }
+}
+
+impl Machine {
+    /// A VM that this very value has started is not asked again.
+    async fn must_run(&self) -> Result<(), DriverError> {
+        if self.is_known_running() || self.state().await? == MachineState::Running {
+            Ok(())
+        } else {
+            Err(DriverError::NotRunning)
+        }
+    }
+
+    /// The address that the machine itself tells VirtualBox, once its guest additions run.
+    async fn told_address(&self) -> Result<HostAddress, DriverError> {
+        let manage = self.manage(Operation::Inspect)?;
+        let began = Instant::now();
+        loop {
+            let told = manage.run(["guestproperty", "get", self.reference(), ADDRESS_PROPERTY]);
+            let told = told.await.map_err(|error| {
+                failure::manage(
+                    Operation::Inspect,
+                    "asking for the machine's address",
+                    error,
+                )
+            })?;
+            if let Some(address) = answer::guest_property(&told).and_then(|a| a.parse().ok()) {
+                return Ok(HostAddress::Ip(address));
+            }
+            if began.elapsed() >= ADDRESS_LIMIT {
+                return Err(DriverError::Timeout {
+                    waiting_for: "the machine's guest additions to tell its address".to_owned(),
+                    limit: ADDRESS_LIMIT,
+                    last: "none is told".to_owned(),
+                });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use rmachine_driver::{DriverError, MachineState, Operation, Work};
+
+use crate::answer::{self, Vm};
+use crate::build::CONTROLLER;
+use crate::machine::Machine;
+use crate::manage::VBoxManage;
+use crate::{failure, keys};
+
+/// Where Boot2Docker left the key of its VM, in the home directory.
+const KEY: &str = ".ssh/id_boot2docker";
+
+/// Copies the disk, the key and the size of a Boot2Docker VM, which stays as it is.
+pub async fn copy(
+    machine: &mut Machine,
+    manage: &VBoxManage,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let name = machine.config.boot2docker_import_vm.clone();
+    let vm = look(manage, &name).await?;
+    if let Some(number) = vm.field("cpus").and_then(|n| n.parse().ok()) {
+        machine.config.cpu = number;
+    }
+    if let Some(number) = vm.field("memory").and_then(|n| n.parse().ok()) {
+        machine.config.memory = number;
+    }
+    if let Some(home) = &machine.surroundings.home {
+        keys::take_over(&home.join(KEY), &machine.config.ssh_key_path)?;
+    }
+    if machine.disk_file().exists() {
+        return Ok(());
+    }
+    let Some(disk) = vm.medium(CONTROLLER, 1) else {
+        return Err(failure::backend(
+            Operation::Create,
+            format!("the VM {name} has no disk at port 1 of its controller {CONTROLLER}"),
+        ));
+    };
+    work.report.step("copying the disk of the Boot2Docker VM");
+    // VirtualBox takes a copy that is cut off away itself, and knows a finished one by its file.
+    let to = machine.disk_file();
+    let clone = [
+        "clonemedium".as_ref(),
+        "disk".as_ref(),
+        disk.as_ref(),
+        to.as_os_str(),
+    ];
+    let cloned = manage.run_slow(clone).await;
+    cloned.map_err(|error| failure::manage(Operation::Create, "copying the disk", error))?;
+    Ok(())
+}
+
+/// The VM that is copied.
+async fn look(manage: &VBoxManage, name: &str) -> Result<Vm, DriverError> {
+    let told = manage.run(["showvminfo", name, "--machinereadable"]).await;
+    let doing = format!("looking at the VM {name}");
+    let vm = answer::vm(&told.map_err(|e| failure::manage(Operation::Create, &doing, e))?);
+    if vm.state().machine() == MachineState::Stopped {
+        return Ok(vm);
+    }
+    Err(failure::backend_with_hint(
+        Operation::Create,
+        format!(
+            "the VM {name} is {}, and its disk can be copied only while it is off",
+            vm.state().word()
+        ),
+        &format!("shut it down: VBoxManage controlvm {name} acpipowerbutton"),
+    ))
+}

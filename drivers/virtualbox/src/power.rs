@@ -1,0 +1,361 @@
+use std::time::{Duration, Instant};
+
+use rmachine_driver::{DriverError, MachineState, Operation, Work};
+use tokio::time::sleep;
+
+use crate::answer::{self, Vm};
+use crate::attach::Attachment;
+use crate::build::{SSH_RULE, rule, ssh_rule};
+use crate::create::{free_port, is_free};
+use crate::machine::{Machine, patiently};
+use crate::manage::{ManageError, VBoxManage};
+use crate::said::Trouble;
+use crate::{attach, failure, lease};
+
+/// How long an orderly shutdown may take.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a VM that changes its state by itself may take.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often the power button is pressed: a system that is still booting does not hear it.
+const BUTTON: Duration = Duration::from_secs(10);
+
+/// How often another port is tried where one turns out to be taken.
+const PORTS: usize = 4;
+
+/// Powers the machine on, from whatever state it is in.
+pub async fn start(
+    machine: &mut Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let vm = settled(machine, operation).await?;
+    let manage = machine.manage(operation)?;
+    let failed = |error| failure::manage(operation, "resuming the VM", error);
+    match vm.state().machine() {
+        MachineState::Running => Ok(()),
+        MachineState::Paused => {
+            work.report.step("resuming the VM");
+            let resume = ["controlvm", machine.reference(), "resume"];
+            patiently(|| manage.run(resume)).await.map_err(failed)?;
+            machine.remember_running(true);
+            Ok(())
+        }
+        MachineState::Saved => {
+            // Most of its settings cannot be changed now, and need not: it had all of them.
+            machine.config.ssh_port = ssh_rule(&vm).unwrap_or(machine.config.ssh_port);
+            launch(machine, &manage, Some(&vm), operation, work).await
+        }
+        MachineState::Stopped => {
+            prepare(machine, &manage, &vm, operation, work).await?;
+            launch(machine, &manage, Some(&vm), operation, work).await
+        }
+        _ => Err(failure::backend_with_hint(
+            operation,
+            format!("VirtualBox calls the VM's state {:?}", vm.state().word()),
+            "cut its power with `rmachine kill`, and start it again",
+        )),
+    }
+}
+
+/// Puts right what may have changed while the VM was off: its network and its port.
+async fn prepare(
+    machine: &mut Machine,
+    manage: &VBoxManage,
+    vm: &Vm,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let attachment = {
+        let _held = machine.lock(work).await?;
+        let attachment = attach::ensure(machine, operation, work).await?;
+        if machine.config.wants_kept_address()
+            && let Some(card) = vm.card(2)
+        {
+            let address = lease::ensure(machine, &attachment, &card, operation, work).await?;
+            machine.config.address_kept = address.is_some();
+            machine.config.ip_address = address.or(machine.config.ip_address);
+        }
+        attachment
+    };
+    let port = port_for(ssh_rule(vm), machine.config.ssh_port)?;
+    machine.config.ssh_port = port;
+    let changes = changes(vm, &attachment, port);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let modify = ["modifyvm".to_owned(), machine.reference().to_owned()];
+    let command: Vec<String> = modify.into_iter().chain(changes).collect();
+    let changed = patiently(|| manage.run(&command)).await;
+    changed.map_err(|error| failure::manage(operation, "setting up the VM's network", error))?;
+    Ok(())
+}
+
+/// What `modifyvm` has to set before the VM can start.
+fn changes(vm: &Vm, attachment: &Attachment, port: u16) -> Vec<String> {
+    let mut options = Vec::new();
+    if vm.host_only(2) != Some(&attachment.name) {
+        options.extend(attachment.options().map(str::to_owned));
+    }
+    let has = ssh_rule(vm);
+    if has != Some(port) {
+        if has.is_some() {
+            options.extend(["--natpf1", "delete", SSH_RULE].map(str::to_owned));
+        }
+        options.extend(["--natpf1".to_owned(), rule(port)]);
+    }
+    options
+}
+
+/// The port that leads to sshd: the VM's, or the recorded one, where it is free.
+fn port_for(has: Option<u16>, recorded: u16) -> Result<u16, DriverError> {
+    let wished = has.unwrap_or(recorded);
+    if wished != 0 && is_free(wished) {
+        return Ok(wished);
+    }
+    free_port()
+}
+
+/// Starts a VM that is off, and sees to it that its port leads to it.
+pub async fn launch(
+    machine: &mut Machine,
+    manage: &VBoxManage,
+    vm: Option<&Vm>,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    work.report.step("starting the VM");
+    let start = [
+        "startvm",
+        machine.reference(),
+        "--type",
+        &machine.config.ui_type,
+    ];
+    if let Err(error) = patiently(|| manage.run_slow(start)).await {
+        return Err(unstarted(machine, vm, operation, error));
+    }
+    machine.remember_running(true);
+    lead_in(machine, manage, vm, operation, work).await
+}
+
+/// Why the VM did not start: what VBoxManage says, or what VirtualBox logged.
+fn unstarted(
+    machine: &Machine,
+    vm: Option<&Vm>,
+    operation: Operation,
+    error: ManageError,
+) -> DriverError {
+    let log = machine.log(vm);
+    let vague = matches!(error.trouble(), Some(Trouble::EndedEarly | Trouble::Other));
+    if vague && let Some((trouble, line)) = answer::last_trouble(&log) {
+        let sentence = trouble.sentence().unwrap_or(line);
+        return DriverError::Backend {
+            operation,
+            message: format!("starting the VM failed: {sentence} (VBox.log: {line})"),
+            hint: trouble.remedy().map(str::to_owned),
+            source: Some(Box::new(error)),
+        };
+    }
+    failure::manage(operation, "starting the VM", error)
+}
+
+/// VirtualBox starts a VM whose port is taken, and tells nobody but its log.
+async fn lead_in(
+    machine: &mut Machine,
+    manage: &VBoxManage,
+    vm: Option<&Vm>,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    for _ in 0..PORTS {
+        let taken = machine.config.ssh_port;
+        if !answer::refused_port(&machine.log(vm), taken) {
+            return Ok(());
+        }
+        let port = free_port()?;
+        work.report.warn(&format!(
+            "port {taken} of this computer is taken: the machine's SSH is at port {port} from now on"
+        ));
+        let reference = machine.reference().to_owned();
+        let delete = ["controlvm", &reference, "natpf1", "delete", SSH_RULE];
+        let lead = ["controlvm", &reference, "natpf1", &rule(port)];
+        for command in [&delete[..], &lead[..]] {
+            let done = manage.run(command).await;
+            done.map_err(|e| failure::manage(operation, "choosing another port for SSH", e))?;
+        }
+        machine.config.ssh_port = port;
+    }
+    Err(failure::backend(
+        operation,
+        format!("{PORTS} ports in a row were taken when they were to lead to the machine's SSH"),
+    ))
+}
+
+/// Shuts the machine down in order.
+pub async fn stop(
+    machine: &mut Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let vm = settled(machine, operation).await?;
+    match vm.state().machine() {
+        MachineState::Stopped => return Ok(()),
+        // A system that stands still cannot go down.
+        MachineState::Paused | MachineState::Saved => start(machine, operation, work).await?,
+        _ => {}
+    }
+    work.report.step("shutting the machine down");
+    let manage = machine.manage(operation)?;
+    let began = Instant::now();
+    let mut pressed: Option<Instant> = None;
+    loop {
+        let state = machine.seen(operation).await?.state();
+        if state.machine() == MachineState::Stopped {
+            return Ok(());
+        }
+        if began.elapsed() >= STOP_LIMIT {
+            return Err(DriverError::Timeout {
+                waiting_for: format!(
+                    "{0} to shut down (`rmachine kill {0}` cuts its power)",
+                    machine.context.name
+                ),
+                limit: STOP_LIMIT,
+                last: format!("the VM is {}", state.word()),
+            });
+        }
+        if pressed.is_none_or(|at| at.elapsed() >= BUTTON) {
+            let press = ["controlvm", machine.reference(), "acpipowerbutton"];
+            match manage.run(press).await {
+                Ok(_) => pressed = Some(Instant::now()),
+                Err(error) if is_going(&error) => {}
+                Err(error) => {
+                    return Err(failure::manage(
+                        operation,
+                        "pressing the power button",
+                        error,
+                    ));
+                }
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Cuts the machine's power.
+pub async fn kill(
+    machine: &Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let manage = machine.manage(operation)?;
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let state = machine.seen(operation).await?.state();
+        let cut = match state.machine() {
+            MachineState::Stopped => return Ok(()),
+            MachineState::Saved => manage.run(["discardstate", machine.reference()]).await,
+            _ => {
+                manage
+                    .run_slow(["controlvm", machine.reference(), "poweroff"])
+                    .await
+            }
+        };
+        if !told {
+            work.report.step("cutting the VM's power");
+            told = true;
+        }
+        match cut {
+            Ok(_) => {}
+            Err(error) if is_going(&error) => {}
+            Err(error) => return Err(failure::manage(operation, "cutting the VM's power", error)),
+        }
+        if began.elapsed() >= SETTLE_LIMIT {
+            return Err(DriverError::Timeout {
+                waiting_for: "the VM to be off".to_owned(),
+                limit: SETTLE_LIMIT,
+                last: format!("it is {}", state.word()),
+            });
+        }
+        sleep(PAUSE / 5).await;
+    }
+}
+
+/// Whether a command came while the VM was going down by itself.
+fn is_going(error: &ManageError) -> bool {
+    let passing = [
+        Trouble::NotRunning,
+        Trouble::NotReady,
+        Trouble::WrongState,
+        Trouble::Locked,
+    ];
+    error
+        .trouble()
+        .is_some_and(|trouble| passing.contains(&trouble))
+}
+
+/// The VM, once it is in a state that does not change by itself.
+async fn settled(machine: &Machine, operation: Operation) -> Result<Vm, DriverError> {
+    let began = Instant::now();
+    loop {
+        let vm = machine.seen(operation).await?;
+        let state = vm.state();
+        match state.machine() {
+            MachineState::Starting | MachineState::Stopping => {}
+            _ => return Ok(vm),
+        }
+        if began.elapsed() >= SETTLE_LIMIT {
+            return Err(DriverError::Timeout {
+                waiting_for: "the VM to come to rest".to_owned(),
+                limit: SETTLE_LIMIT,
+                last: format!("it is {}", state.word()),
+            });
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use crate::attach::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_vm_is_attached_again_and_its_port_led_in_anew() {
+        let attachment = Attachment {
+            name: "vboxnet1".to_owned(),
+            kind: Kind::Adapter,
+            network: "HostInterfaceNetworking-vboxnet1".to_owned(),
+            cidr: "192.168.58.1/24".parse().unwrap(),
+            fresh: true,
+        };
+        let changed = |vm: &str, port| changes(&answer::vm(vm), &attachment, port).join(" ");
+        let at = |name: &str, port| {
+            format!("hostonlyadapter2=\"{name}\"\nForwarding(0)=\"ssh,tcp,127.0.0.1,{port},,22\"\n")
+        };
+        assert_eq!(changed(&at("vboxnet1", 1000), 1000), "");
+        assert_eq!(
+            changed(&at("vboxnet0", 1000), 2000),
+            "--nic2 hostonly --hostonlyadapter2 vboxnet1 --natpf1 delete ssh --natpf1 ssh,tcp,127.0.0.1,2000,,22"
+        );
+        assert!(changed("", 2000).ends_with("--natpf1 ssh,tcp,127.0.0.1,2000,,22"));
+    }
+
+    #[test]
+    fn a_port_is_kept_while_it_is_free() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let other = port_for(Some(port), 0).unwrap();
+        assert_ne!(other, port);
+        drop(taken);
+        assert_eq!(port_for(Some(port), 0).unwrap(), port);
+        assert_eq!(port_for(None, port).unwrap(), port);
+        assert_ne!(port_for(None, 0).unwrap(), 0);
+    }
+}

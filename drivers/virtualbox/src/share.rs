@@ -1,0 +1,80 @@
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::find::{Surroundings, System};
+
+/// A directory of this computer that the machine sees.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// Its name, and where the machine finds it below `/`.
+    pub name: String,
+}
+
+/// What the machine shares: what was asked for, or the directory of all homes, as docker-machine
+/// has it.
+pub fn shared(config: &Config, surroundings: &Surroundings) -> Option<Share> {
+    if config.no_share {
+        return None;
+    }
+    if let Some((directory, name)) = split(&config.share_folder) {
+        return Some(Share {
+            directory: PathBuf::from(directory),
+            name: name.to_owned(),
+        });
+    }
+    let (directory, name) = match surroundings.system {
+        System::Linux => ("/home", "hosthome"),
+        System::MacOs => ("/Users", "Users"),
+        System::Windows => (r"\\?\c:\Users", "c/Users"),
+    };
+    let directory = Path::new(directory);
+    (directory.is_dir() || surroundings.system == System::Windows).then(|| Share {
+        directory: directory.to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+/// The parts of `dir:name`; the directory may hold colons of its own, as on Windows.
+pub fn split(text: &str) -> Option<(&str, &str)> {
+    let (directory, name) = text.rsplit_once(':')?;
+    let whole = !directory.is_empty() && !name.is_empty();
+    (whole && !name.contains('\\')).then_some((directory, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_may_hold_colons_and_blanks() {
+        assert_eq!(split(r"C:\My Files:files"), Some((r"C:\My Files", "files")));
+        assert_eq!(split("/srv:srv"), Some(("/srv", "srv")));
+        assert_eq!(split(r"C:\Users"), None);
+        for bad in ["", ":", "a:", ":a", "none"] {
+            assert_eq!(split(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn homes_are_shared_unless_asked_otherwise() {
+        let surroundings = Surroundings {
+            system: System::Windows,
+            ..Surroundings::default()
+        };
+        let share = |config: Config| shared(&config, &surroundings).map(|share| share.name);
+        assert_eq!(share(Config::default()).as_deref(), Some("c/Users"));
+        let none = Config {
+            no_share: true,
+            share_folder: "/srv:srv".to_owned(),
+            ..Config::default()
+        };
+        assert_eq!(share(none), None);
+        let own = Config {
+            share_folder: "/srv:srv".to_owned(),
+            ..Config::default()
+        };
+        assert_eq!(share(own).as_deref(), Some("srv"));
+    }
+}

@@ -1,0 +1,119 @@
+//! The driver contract, on a VirtualBox that starts nothing.
+
+#![allow(clippy::unwrap_used, reason = "the set-up of a test may fail")]
+#![allow(missing_docs, reason = "a test")]
+
+#[allow(dead_code, reason = "each test needs some of it")]
+mod world;
+
+use rmachine_driver::{Capabilities, Driver, FlagValue, ResourceJournal as _};
+use rmachine_driver_conformance::walk;
+use rmachine_virtualbox::System;
+use serde_json::json;
+
+use world::{World, subject, text};
+
+/// How many calls the reference `docker-machine create` takes, looking at the VM included.
+const OF_DOCKER_MACHINE: usize = 39;
+
+#[tokio::test]
+async fn a_vm_lives_the_life_of_a_machine() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "life", []);
+    let driver = walk(&subject).await;
+    assert_eq!(
+        driver.capabilities(),
+        Capabilities {
+            power: true,
+            restart: true,
+            provisioned: true,
+            adopted: false,
+            address_moves: false,
+        }
+    );
+    for kind in ["vms", "adapters", "servers"] {
+        assert_eq!(world.count(kind), 0, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_vm_lives_it_on_macos_too_where_its_address_may_move() {
+    let world = World::new();
+    world.wish(json!({"macos": true}));
+    let kind = world.kind_on(System::MacOs);
+    let subject = subject(&kind, "mac", []);
+    let mut driver = subject.configure();
+    driver.check(&subject.work()).await.unwrap();
+    driver.create(&subject.work()).await.unwrap();
+    assert!(driver.capabilities().address_moves);
+    assert_eq!(world.state()["nets"][0]["lower"], "192.168.58.1");
+    let mut again = subject.configure();
+    again.create(&subject.work()).await.unwrap();
+    assert_eq!(again.config(), driver.config());
+    assert_eq!(world.count("nets"), 1);
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.count("vms"), 0);
+}
+
+#[tokio::test]
+async fn a_create_takes_at_most_half_the_calls_of_docker_machine() {
+    let world = World::new();
+    let home = world.path("homes");
+    std::fs::create_dir_all(&home).unwrap();
+    let shared = text(&format!("{}:homes", home.display()));
+    let kind = world.kind();
+    for (name, most) in [
+        ("first", OF_DOCKER_MACHINE / 2),
+        ("second", OF_DOCKER_MACHINE / 2),
+    ] {
+        let flags = [
+            ("virtualbox-no-share", FlagValue::Switch(false)),
+            ("virtualbox-share-folder", shared.clone()),
+        ];
+        let subject = subject(&kind, name, flags);
+        let mut driver = subject.configure();
+        world.forget_calls();
+        driver.check(&subject.work()).await.unwrap();
+        driver.create(&subject.work()).await.unwrap();
+        // What comes next asks for these.
+        driver.url().await.unwrap();
+        driver.ssh().await.unwrap();
+        driver.address().await.unwrap();
+        let calls = world.calls();
+        assert!(calls.len() <= most, "{} calls: {calls:#?}", calls.len());
+    }
+}
+
+#[tokio::test]
+async fn machines_of_several_stores_share_a_network_and_no_address() {
+    let world = World::new();
+    let kind = world.kind();
+    let subjects = ["a", "b", "c"].map(|name| subject(&kind, name, []));
+    let made = subjects.iter().map(|subject| async {
+        let mut driver = subject.configure();
+        driver.create(&subject.work()).await.unwrap();
+        driver
+    });
+    // One after the other: their stores have a lock each.
+    let mut drivers: Vec<Box<dyn Driver>> = Vec::new();
+    for made in made {
+        drivers.push(made.await);
+    }
+    assert_eq!((world.count("adapters"), world.count("servers")), (1, 1));
+    let mut addresses = std::collections::BTreeSet::new();
+    for driver in &drivers {
+        addresses.insert(driver.address().await.unwrap().to_string());
+    }
+    assert_eq!(
+        addresses.into_iter().collect::<Vec<_>>(),
+        ["192.168.58.3", "192.168.58.4", "192.168.58.5"]
+    );
+    for (driver, subject) in drivers.iter_mut().zip(&subjects) {
+        driver.remove(&subject.work()).await.unwrap();
+        assert!(subject.journal().owned().is_empty());
+    }
+    assert_eq!(world.state()["servers"].as_array().map(Vec::len), Some(1));
+    // The store that made the adapter removed its machine while others were on it.
+    assert_eq!(world.count("adapters"), 1);
+}
