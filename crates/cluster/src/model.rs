@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rmachine_driver::{FlagValue, MachineName};
+use rmachine_lifecycle::MachineSpec;
+use serde::{Deserialize, Serialize};
+
+/// A cluster as its file wants it.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its name: of the same kind as those of its machines, which begin with it.
+    pub name: MachineName,
+    /// What joins the engines.
+    pub orchestrator: Orchestrator,
+    /// Where the nodes of a classic cluster find each other; `None` where the manager serves that.
+    pub discovery: Option<String>,
+    /// Whether a store that rmachine starts is asked for.
+    pub store: bool,
+    /// How long the cluster is wanted; `None` until it is taken down.
+    pub ttl: Option<Duration>,
+    /// The machines, in the order of the file.
+    pub members: Vec<Member>,
+    /// SHA-256 of the file's text.
+    pub digest: String,
+}
+
+/// A machine as the file wants it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The group that it is of.
+    pub group: String,
+    /// What it is in the cluster.
+    pub roles: Roles,
+    /// The flags that the file gives; those of the specification have defaults besides.
+    pub given: BTreeMap<String, FlagValue>,
+    /// What is asked of the machine.
+    pub spec: MachineSpec,
+}
+
+/// What joins the engines of a cluster.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orchestrator {
+    /// The companion's managers and agents.
+    #[default]
+    Classic,
+    /// The swarm mode that is built into engines.
+    SwarmMode,
+    /// Nothing: machines that are made and removed together.
+    None,
+}
+
+impl Orchestrator {
+    /// The word of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::SwarmMode => "swarm-mode",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Orchestrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a machine is in its cluster.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Roles {
+    /// Serves the cluster's API.
+    pub manager: bool,
+    /// Runs containers.
+    pub worker: bool,
+    /// Keeps what managers and nodes share.
+    pub store: bool,
+}
+
+impl Cluster {
+    /// The machine that others join: the first manager of the file.
+    pub fn first_manager(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.roles.manager)
+    }
+
+    /// The machine of this name.
+    pub fn member(&self, name: &MachineName) -> Option<&Member> {
+        self.members.iter().find(|member| member.name() == name)
+    }
+
+    /// What this build cannot make yet; `None` where it can make the cluster. The only place that
+    /// knows.
+    pub fn unsupported(&self) -> Option<&'static str> {
+        if self.orchestrator == Orchestrator::SwarmMode {
+            return Some("clusters with the orchestrator swarm-mode cannot be made yet");
+        }
+        if self.store || self.members.iter().any(|member| member.roles.store) {
+            return Some("machines with the role store cannot be made yet");
+        }
+        None
+    }
+}
+
+impl Member {
+    /// The machine's name.
+    pub fn name(&self) -> &MachineName {
+        &self.spec.name
+    }
+}
