@@ -42,6 +42,10 @@ impl Client {
     /// When the machine is no master; as [`Client::of`].
     pub async fn of_swarm(app: &App, machine: &Machine) -> Result<Self, CommandError> {
         let name = machine.name();
+        if machine.record.own.swarm_mode.is_some() {
+            let manager = swarm_manager(app, machine)?;
+            return Ok(Self::at(app, machine, url_of(&manager).await?));
+        }
         if !machine.record.swarm.master {
             return Err(CommandError::failed(format!(
                 "{name:?} is not a swarm master; the --swarm flag is intended for use with swarm \
@@ -124,6 +128,14 @@ impl Client {
             Err(error) => Err(failed(CommandError::of_engine(error, name))),
         }
     }
+}
+
+/// The machine itself where it is a manager in swarm mode, else the one whose swarm it has joined.
+fn swarm_manager(app: &App, machine: &Machine) -> Result<Machine, CommandError> {
+    let mode = machine.record.own.swarm_mode.as_ref();
+    let joined = mode.filter(|mode| !mode.manager);
+    let name = joined.and_then(|mode| mode.join.as_ref());
+    app.machine(name.unwrap_or(machine.name()))
 }
 
 async fn url_of(machine: &Machine) -> Result<String, CommandError> {

@@ -1,6 +1,6 @@
 use rmachine_companion::CompanionError;
 use rmachine_driver::DriverError;
-use rmachine_lifecycle::{LifecycleError, SwarmRefusal};
+use rmachine_lifecycle::{LifecycleError, SwarmModeRefusal, SwarmRefusal};
 use rmachine_provision::ProvisionError;
 use rmachine_ssh::SshError;
 
@@ -26,6 +26,8 @@ impl CommandError {
                 ..told
             },
             LifecycleError::Swarm(refusal) => of_swarm(told, &refusal),
+            LifecycleError::SwarmMode(refusal) => of_swarm_mode(told, &refusal),
+            LifecycleError::Engine(error) => Self::of_engine(error, name),
             LifecycleError::SwarmAddress { interfaces, .. } => {
                 told.hint(format!("--swarm-addr {}", interfaces.join("|")))
             }
@@ -36,11 +38,14 @@ impl CommandError {
                 let mut told = Self::of_engine(*source, name)
                     .context(format!("the manager does not answer at {url}"));
                 told.causes.extend(log);
-                told.hints = vec![format!("docker $(rmachine config {name}) logs swarm-agent-master")];
+                told.hints = vec![format!(
+                    "docker $(rmachine config {name}) logs swarm-agent-master"
+                )];
                 told
             }
             LifecycleError::NotAMember { master, log, .. } => {
-                let mut told = told.hint(format!("docker $(rmachine config --swarm {master}) info"));
+                let mut told =
+                    told.hint(format!("docker $(rmachine config --swarm {master}) info"));
                 told.causes.extend(log);
                 told.hint(format!("rmachine provision {name}"))
             }
@@ -132,8 +137,7 @@ fn of_swarm(told: CommandError, refusal: &SwarmRefusal) -> CommandError {
         kind: ErrorKind::CheckFailed,
         ..told
     };
-    const STORE: &str =
-        "rmachine create --swarm --swarm-master --swarm-opt replication --swarm-discovery etcd://… …";
+    const STORE: &str = "rmachine create --swarm --swarm-master --swarm-opt replication --swarm-discovery etcd://… …";
     match refusal {
         SwarmRefusal::SecondMaster { .. } => told
             .hint(format!("{STORE} (for each of the masters)"))
@@ -150,6 +154,27 @@ fn of_swarm(told: CommandError, refusal: &SwarmRefusal) -> CommandError {
         SwarmRefusal::NoElection { .. } | SwarmRefusal::ElsewhereEmbedded { .. } => {
             told.hint(STORE)
         }
+    }
+}
+
+/// Why an engine cannot become a node of a swarm.
+fn of_swarm_mode(told: CommandError, refusal: &SwarmModeRefusal) -> CommandError {
+    let told = CommandError {
+        kind: ErrorKind::CheckFailed,
+        ..told
+    };
+    match refusal {
+        SwarmModeRefusal::NoManager => {
+            told.hint("rmachine create --swarm-mode --swarm-master … (begins a swarm)")
+        }
+        SwarmModeRefusal::SeveralManagers { managers } => {
+            let names: Vec<_> = managers.iter().map(|name| name.as_str()).collect();
+            told.hint(format!("--swarm-join {}", names.join("|")))
+        }
+        SwarmModeRefusal::NotAManager { .. } => told.hint("rmachine ls"),
+        SwarmModeRefusal::OtherSwarm { name } | SwarmModeRefusal::Broken { name, .. } => told.hint(
+            format!("docker $(rmachine config {name}) swarm leave --force"),
+        ),
     }
 }
 

@@ -39,7 +39,10 @@ fn nodes(me: &Person, master: &str) -> Vec<(String, bool)> {
 }
 
 fn healthy(names: &[&str]) -> Vec<(String, bool)> {
-    names.iter().map(|name| ((*name).to_owned(), true)).collect()
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), true))
+        .collect()
 }
 
 #[test]
@@ -51,18 +54,26 @@ fn a_cluster_needs_no_more_than_a_master_and_nodes() {
         return;
     };
     let me = Person::new();
-    me.create("n2", &second, "root", &["--swarm"])
-        .fails(CHECK_FAILED, &["no machine here is a master", "--swarm-master"]);
+    me.create("n2", &second, "root", &["--swarm"]).fails(
+        CHECK_FAILED,
+        &["no machine here is a master", "--swarm-master"],
+    );
     me.create("n1", &first, "root", &["--swarm", "--swarm-master"])
         .ok();
     me.create("n2", &second, "root", &["--swarm", "--swarm-master"])
-        .fails(CHECK_FAILED, &["n1 keeps the nodes", "--swarm-discovery etcd"]);
+        .fails(
+            CHECK_FAILED,
+            &["n1 keeps the nodes", "--swarm-discovery etcd"],
+        );
     me.create("n2", &second, "root", &["--swarm"]).ok();
     assert_eq!(nodes(&me, "n1"), healthy(&["n1", "n2"]));
 
     let listed = me.rmachine(["ls", "--format", "{{.Name}} {{.Swarm}}"]).ok();
     assert_eq!(listed, "n1 n1 (master)\nn2 n1");
-    assert_eq!(me.rmachine(["ls", "-q", "--filter", "swarm=n1"]).ok(), "n1\nn2");
+    assert_eq!(
+        me.rmachine(["ls", "-q", "--filter", "swarm=n1"]).ok(),
+        "n1\nn2"
+    );
 
     // What is there already stays, the containers included.
     let containers = || {
@@ -80,7 +91,9 @@ fn a_cluster_needs_no_more_than_a_master_and_nodes() {
     wait_for("the nodes come back", || {
         let nodes = nodes(&me, "n1");
         let names: Vec<_> = nodes.iter().map(|(name, _)| name.as_str()).collect();
-        (names == ["n1", "n2"]).then_some(()).ok_or(format!("{nodes:?}"))
+        (names == ["n1", "n2"])
+            .then_some(())
+            .ok_or(format!("{nodes:?}"))
     });
     me.rmachine(["provision", "n2"]).ok();
     assert_eq!(nodes(&me, "n1"), healthy(&["n1", "n2"]));
@@ -110,9 +123,15 @@ fn only_registers(me: &Person, master: &Host, node: &Host) {
     let refused = ask(&format!("https://{}:2376/info", node.ip()));
     assert_ne!(refused.code, 0, "{}", refused.out);
     let answer = ask(&format!("https://{}:3376/info", master.ip())).ok();
-    assert!(answer.ends_with(" 403") && answer.contains("registering"), "{answer}");
+    assert!(
+        answer.ends_with(" 403") && answer.contains("registering"),
+        "{answer}"
+    );
     let members = ask(&format!("https://{}:3376/rswarm/v1/members", master.ip())).ok();
-    assert!(members.ends_with(" 200") && members.contains(&node.ip()), "{members}");
+    assert!(
+        members.ends_with(" 200") && members.contains(&node.ip()),
+        "{members}"
+    );
 }
 
 #[test]
@@ -126,10 +145,118 @@ fn a_companion_that_is_not_there_is_named() {
     let ran = crate::lab::Ran::of(command.env("RMACHINE_COMPANION", "/nowhere/rswarm"));
     ran.fails(
         FAILED,
-        &["no static rswarm for", "/nowhere/rswarm is not there", "RMACHINE_COMPANION"],
+        &[
+            "no static rswarm for",
+            "/nowhere/rswarm is not there",
+            "RMACHINE_COMPANION",
+        ],
     );
-    assert_eq!(me.phases("n1").last().map(String::as_str), Some("Provisioned"));
+    assert_eq!(
+        me.phases("n1").last().map(String::as_str),
+        Some("Provisioned")
+    );
     // The same command goes on with one.
     me.rmachine(&args).ok();
     assert_eq!(nodes(&me, "n1"), healthy(&["n1"]));
+}
+
+#[test]
+fn engines_of_any_age_make_a_swarm_of_their_own() {
+    let images = [Image::Bookworm, Image::Trixie, Image::Bookworm];
+    let Some(hosts) = images
+        .map(Host::start)
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let me = Person::new();
+    let mode = |more: &[&'static str]| [&["--swarm-mode"], more].concat();
+    me.create("w1", &hosts[2], "root", &mode(&[])).fails(
+        CHECK_FAILED,
+        &["no machine here is a manager", "--swarm-master"],
+    );
+    me.create("m1", &hosts[0], "root", &mode(&["--swarm-master"]))
+        .ok();
+    let second = mode(&["--swarm-master", "--swarm-join", "m1"]);
+    me.create("m2", &hosts[1], "root", &second).ok();
+    me.create("w1", &hosts[2], "root", &mode(&[])).fails(
+        CHECK_FAILED,
+        &["several machines are managers", "--swarm-join m1|m2"],
+    );
+    me.create("w1", &hosts[2], "root", &mode(&["--swarm-join", "m2"]))
+        .ok();
+    let nodes = |master| {
+        let format = "--format '{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'";
+        let listed = me.docker(master, &format!("node ls {format}")).ok();
+        let mut nodes: Vec<_> = listed.lines().map(|line| line.trim().to_owned()).collect();
+        nodes.sort();
+        nodes
+    };
+    assert_eq!(
+        nodes("m1"),
+        [
+            "m1 Ready Active Leader",
+            "m2 Ready Active Reachable",
+            "w1 Ready Active"
+        ]
+    );
+    let listed = me.rmachine(["ls", "--format", "{{.Name}} {{.Swarm}}"]).ok();
+    assert_eq!(listed, "m1 m1 (master)\nm2 m2 (master)\nw1 m1");
+    // A worker's cluster is reached by a manager.
+    assert_eq!(me.docker_swarm("w1", "node ls -q").ok().lines().count(), 3);
+    // No token is kept.
+    let join = me.docker("m1", "swarm join-token -q worker").ok();
+    let kept = me.shell(&format!(
+        "grep -rl {join} \"$MACHINE_STORAGE_PATH\" || true"
+    ));
+    assert_eq!(kept.ok(), "");
+
+    // A second run finds all as it is to be.
+    me.rmachine(["provision", "m1", "m2", "w1"]).ok();
+    assert_eq!(nodes("m1").len(), 3);
+
+    services(&me, &hosts);
+
+    me.rmachine(["rm", "-y", "w1"]).ok();
+    me.rmachine(["rm", "-y", "m2"]).ok();
+    assert_eq!(nodes("m1"), ["m1 Ready Active Leader"]);
+    assert_eq!(
+        hosts[1].sh("docker info -f '{{.Swarm.LocalNodeState}}'"),
+        "inactive"
+    );
+    me.rmachine(["rm", "-y", "m1"]).ok();
+    assert_eq!(
+        hosts[0].sh("docker info -f '{{.Swarm.LocalNodeState}}'"),
+        "inactive"
+    );
+}
+
+/// A service lives on a swarm as on any other.
+fn services(me: &Person, hosts: &[Host]) {
+    for host in hosts {
+        host.sh(
+            "tar -C / -c bin/busybox 2>/dev/null | docker import - app:1 || \
+                 tar -C / -c bin usr/bin/sleep lib lib64 usr/lib/x86_64-linux-gnu/libc.so.6 | \
+                 docker import - app:1",
+        );
+    }
+    let me = |command: &str| me.docker("m1", command);
+    me("service create --detach --no-resolve-image --name web --replicas 2 app:1 sleep 3600").ok();
+    let running = || {
+        let tasks =
+            me("service ps web --filter desired-state=running --format '{{.CurrentState}}'");
+        let tasks = tasks.ok();
+        let running = tasks.lines().filter(|state| state.starts_with("Running"));
+        (running.count(), tasks)
+    };
+    for replicas in [2, 3, 1] {
+        me(&format!("service scale --detach web={replicas}")).ok();
+        wait_for("the service runs", || {
+            let (count, tasks) = running();
+            (count == replicas).then_some(()).ok_or(tasks)
+        });
+    }
+    me("service update --detach --no-resolve-image --env-add A=b web").ok();
+    me("service rm web").ok();
 }

@@ -30,8 +30,14 @@ pub(crate) const MEMBERSHIP: Duration = Duration::from_secs(60);
 /// Between two questions to a manager that does not call a node healthy yet.
 pub(crate) const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(100);
 
+/// For one call about a swarm: an engine that joins one waits for 20 seconds itself.
+pub(crate) const SWARM_CALL: Duration = Duration::from_secs(60);
+
+/// For what a swarm runs on a node to end there.
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+
 /// For what a machine that is removed may take to leave its cluster.
-pub(crate) const LEAVE: Duration = Duration::from_secs(20);
+pub(crate) const LEAVE: Duration = Duration::from_secs(90);
 
 /// For one question to the engine.
 pub(crate) const ENGINE_CALL: Duration = Duration::from_secs(10);

@@ -1,11 +1,11 @@
-use rmachine_driver::{Driver, Report, Secrets, Work};
-use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmOptions};
+use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, SwarmOptions};
 use rmachine_provision::Plan;
 
 use crate::host::{Booting, Host};
 use crate::swarm::discovery;
 use crate::wanted::key_type;
-use crate::{LifecycleError, MachineSpec, Machines, bounds};
+use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds};
 
 /// What becomes of a machine that could not be made to its end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -109,7 +109,7 @@ impl Machines {
             driver.config(),
         );
         request(&mut record, spec);
-        request_swarm(&mut record, spec, self.swarm_discovery(spec)?);
+        request_cluster(&mut record, self.membership(spec)?);
         match self.store.create(record, bounds::MACHINE_LOCK) {
             Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
@@ -125,10 +125,10 @@ impl Machines {
                         driver: owner,
                     });
                 }
-                let discovery = self.swarm_discovery(spec)?;
+                let membership = self.membership(spec)?;
                 guard.update(|record| {
                     request(record, spec);
-                    request_swarm(record, spec, discovery);
+                    request_cluster(record, membership);
                 })?;
                 Ok((guard, Some(found)))
             }
@@ -136,13 +136,33 @@ impl Machines {
         }
     }
 
-    /// Where the nodes of the machine's cluster are kept; `None` for a machine that is in none.
-    fn swarm_discovery(&self, spec: &MachineSpec) -> Result<Option<String>, LifecycleError> {
+    /// The machine's part in a cluster, as its record keeps it.
+    fn membership(&self, spec: &MachineSpec) -> Result<Option<Membership>, LifecycleError> {
         let Some(request) = &spec.swarm else {
             return Ok(None);
         };
-        let masters = self.embedded_masters(&spec.name)?;
-        Ok(Some(discovery(request, &masters)?))
+        let options = &request.options;
+        Ok(Some(match request.orchestrator {
+            Orchestrator::Classic => Membership::Classic {
+                options: SwarmOptions {
+                    discovery: discovery(request, &self.embedded_masters(&spec.name)?)?,
+                    ..options.clone()
+                },
+                join: request.join.clone(),
+            },
+            Orchestrator::SwarmMode => {
+                let begins = options.master && request.join.is_none();
+                let join = match begins {
+                    true => None,
+                    false => Some(self.swarm_to_join(&spec.name, request.join.as_ref())?),
+                };
+                Membership::SwarmMode(SwarmMode {
+                    manager: options.master,
+                    join,
+                    address: options.address.clone(),
+                })
+            }
+        }))
     }
 
     /// The driver of the machine in hand: as its record says once something was made, as the
@@ -285,18 +305,28 @@ impl Machines {
     }
 }
 
+/// A machine's part in a cluster.
+enum Membership {
+    Classic {
+        options: SwarmOptions,
+        join: Option<MachineName>,
+    },
+    SwarmMode(SwarmMode),
+}
+
 /// Writes what was asked of the machine in a cluster into the record.
-fn request_swarm(record: &mut Record, spec: &MachineSpec, discovery: Option<String>) {
-    let Some((request, discovery)) = spec.swarm.as_ref().zip(discovery) else {
-        record.swarm = SwarmOptions::default();
-        record.own.swarm_join = None;
-        return;
-    };
-    record.swarm = SwarmOptions {
-        discovery,
-        ..request.options.clone()
-    };
-    record.own.swarm_join.clone_from(&request.join);
+fn request_cluster(record: &mut Record, membership: Option<Membership>) {
+    record.swarm = SwarmOptions::default();
+    record.own.swarm_join = None;
+    record.own.swarm_mode = None;
+    match membership {
+        None => {}
+        Some(Membership::Classic { options, join }) => {
+            record.swarm = options;
+            record.own.swarm_join = join;
+        }
+        Some(Membership::SwarmMode(mode)) => record.own.swarm_mode = Some(mode),
+    }
 }
 
 /// Writes what was asked for into the record.

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rmachine_driver::{Driver, MachineName};
 use rmachine_engine::{Engine, EngineEndpoint, EngineError, VersionInfo};
@@ -37,6 +37,16 @@ impl Machines {
 
     /// The engine at a URL, reached with the certificates in the machine's directory.
     pub(crate) fn engine(&self, name: &MachineName, url: &str) -> Result<Engine, LifecycleError> {
+        self.engine_within(name, url, bounds::ENGINE_CALL)
+    }
+
+    /// As [`Machines::engine`], with a limit for each call.
+    pub(crate) fn engine_within(
+        &self,
+        name: &MachineName,
+        url: &str,
+        limit: Duration,
+    ) -> Result<Engine, LifecycleError> {
         let read = |file: MachineFile| {
             let path = self.store.layout().machine_file(name, file);
             self.store
@@ -61,7 +71,7 @@ impl Machines {
                 url: url.to_owned(),
                 source: Box::new(source),
             })?;
-        Ok(Engine::new(endpoint, bounds::ENGINE_CALL))
+        Ok(Engine::new(endpoint, limit))
     }
 }
 

@@ -6,7 +6,7 @@ use rmachine_pki::{InvalidKeyType, PkiError};
 use rmachine_provision::{InvalidSetting, ProvisionError};
 use rmachine_ssh::SshError;
 
-use crate::{InvalidSwarmHost, SwarmRefusal};
+use crate::{InvalidSwarmHost, SwarmModeRefusal, SwarmRefusal};
 
 /// Why a machine is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,14 @@ pub enum LifecycleError {
     /// The machine cannot be a part of the cluster that was asked for.
     #[error(transparent)]
     Swarm(#[from] SwarmRefusal),
+
+    /// The engine cannot become the node of a swarm that was asked for.
+    #[error(transparent)]
+    SwarmMode(#[from] SwarmModeRefusal),
+
+    /// The engine does not do what its swarm takes.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 
     /// The record names no place where a manager can listen.
     #[error(transparent)]

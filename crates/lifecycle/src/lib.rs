@@ -17,6 +17,7 @@ mod provision;
 mod remove;
 mod spec;
 mod swarm;
+mod swarm_mode;
 mod wanted;
 
 pub use create::{Created, OnFailure};
@@ -24,5 +25,6 @@ pub use error::LifecycleError;
 pub use machines::{Machines, Settings};
 pub use provision::Provisioned;
 pub use remove::Removal;
-pub use spec::{EngineRequest, MachineSpec, SwarmRequest};
+pub use spec::{EngineRequest, MachineSpec, Orchestrator, SwarmRequest};
 pub use swarm::{EMBEDDED, InvalidSwarmHost, Standing, SwarmHost, SwarmRefusal, standing};
+pub use swarm_mode::SwarmModeRefusal;

@@ -123,6 +123,10 @@ impl Machines {
             self.join_cluster(guard, driver, interfaces, (&engine, &version), work.report)
                 .await?;
         }
+        if let Some(mode) = guard.record().own.swarm_mode {
+            guard.begin(Phase::Joined)?;
+            self.join_swarm(guard, driver, &mode, work.report).await?;
+        }
         if !guard.journal().is_ready() {
             guard.done(Phase::Ready)?;
         }

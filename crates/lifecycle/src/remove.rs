@@ -72,7 +72,14 @@ impl Machines {
             return;
         }
         work.report.step("leaving the cluster");
-        let left = tokio::time::timeout(bounds::LEAVE, self.leave_cluster(guard, driver));
+        let leaving = async {
+            self.leave_cluster(guard, driver).await?;
+            match guard.record().own.swarm_mode {
+                Some(_) => self.leave_swarm(guard, driver, work.report).await,
+                None => Ok(()),
+            }
+        };
+        let left = tokio::time::timeout(bounds::LEAVE, leaving);
         match left.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => work
@@ -95,7 +102,9 @@ impl Machines {
             resources: guard,
             secrets,
         };
-        if guard.record().swarm.is_swarm && guard.journal().is_done(Phase::Provisioned) {
+        let record = guard.record();
+        let is_member = record.swarm.is_swarm || record.own.swarm_mode.is_some();
+        if is_member && guard.journal().is_done(Phase::Provisioned) {
             self.leave(guard, driver.as_ref(), &work).await;
         }
         if restore {

@@ -24,8 +24,21 @@ pub struct SwarmRequest {
     /// As the record keeps them. Without a discovery the cluster's first master serves one.
     pub options: SwarmOptions,
     /// The master whose cluster the machine joins, when it serves the discovery itself; `None` for
-    /// the only one that there is.
+    /// the only one that there is. In swarm mode: the manager whose swarm it joins; a manager
+    /// without one begins a swarm.
     pub join: Option<MachineName>,
+    /// Who makes the machines a cluster.
+    pub orchestrator: Orchestrator,
+}
+
+/// Who makes machines a cluster.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Orchestrator {
+    /// Managers and agents beside the engines, as in classic Swarm.
+    #[default]
+    Classic,
+    /// The engines themselves, in Docker's swarm mode.
+    SwarmMode,
 }
 
 /// What is asked of a machine's engine.

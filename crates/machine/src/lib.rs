@@ -24,5 +24,5 @@ pub use guard::MachineGuard;
 pub use journal::{Failure, Journal, Phase, PhaseTime, UnknownPhase};
 pub use layout::{Layout, MachineFile};
 pub use lock::{CertificateLock, FileLock, Locked, MachineLock, lock_file};
-pub use record::{AuthOptions, EngineOptions, Own, Record, SwarmOptions};
+pub use record::{AuthOptions, EngineOptions, Own, Record, SwarmMode, SwarmOptions};
 pub use store::{Listed, Store};

@@ -184,10 +184,10 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         ));
     }
     if args.shared.swarm.is_sole() && !others.is_empty() {
-        return Err(
-            CommandError::usage("several masters need a store that keeps the nodes of them all")
-                .hint("--swarm-opt replication --swarm-discovery etcd://…"),
-        );
+        return Err(CommandError::usage(
+            "several masters need a store that keeps the nodes of them all",
+        )
+        .hint("--swarm-opt replication --swarm-discovery etcd://…"));
     }
     if args.shared.dry_run {
         return dry_run(app, machines, &args.shared.names, &spec).await;
@@ -218,7 +218,10 @@ async fn make(
     let name = spec.name.as_str();
     match machines.create(spec, on_failure, line, &app.ui).await {
         Ok(created) => {
-            let is_master = spec.swarm.as_ref().is_some_and(|swarm| swarm.options.master);
+            let is_master = spec
+                .swarm
+                .as_ref()
+                .is_some_and(|swarm| swarm.options.master);
             let cluster = if is_master { "--swarm " } else { "" };
             Ok(format!(
                 "ready at {}; to use it, run: eval \"$({} env {cluster}{name})\"",

@@ -1,13 +1,11 @@
 use rmachine_driver::{HostAddress, MachineName};
-use rmachine_lifecycle::{SwarmHost, SwarmRequest};
+use rmachine_lifecycle::{Orchestrator, SwarmHost, SwarmRequest};
 use rmachine_machine::SwarmOptions;
 
 use crate::error::CommandError;
 
 /// The schemes of discoveries that rswarm knows.
-const SCHEMES: [&str; 7] = [
-    "token", "etcd", "consul", "zk", "file", "nodes", "embedded",
-];
+const SCHEMES: [&str; 7] = ["token", "etcd", "consul", "zk", "file", "nodes", "embedded"];
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Cluster options")]
@@ -20,6 +18,10 @@ pub struct SwarmArgs {
     /// Make the machine a master of a cluster: its manager answers for all nodes
     #[arg(long)]
     swarm_master: bool,
+
+    /// Make the cluster of the engines' own swarm mode, in place of managers and agents beside them
+    #[arg(long, conflicts_with_all = ["swarm_discovery", "swarm_opt", "swarm_join_opt", "swarm_image"])]
+    swarm_mode: bool,
 
     /// The master whose cluster to join [default: the only one that keeps its nodes itself]
     #[arg(long, value_name = "NAME", conflicts_with = "swarm_discovery")]
@@ -55,8 +57,14 @@ pub struct SwarmArgs {
     swarm_addr: String,
 
     /// The image of manager and agent, from a registry [default: rmachine sends its own]
-    #[arg(long, value_name = "IMAGE", env = "MACHINE_SWARM_IMAGE", hide_env_values = true,
-          default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "MACHINE_SWARM_IMAGE",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     swarm_image: String,
 
     /// Ask manager and agent for experimental features
@@ -70,7 +78,7 @@ impl SwarmArgs {
     /// # Errors
     /// When something is asked of a cluster, and the machine is to be in none.
     pub fn request(&self) -> Result<Option<SwarmRequest>, CommandError> {
-        if !(self.swarm || self.swarm_master) {
+        if !(self.swarm || self.swarm_master || self.swarm_mode) {
             return match self.needless() {
                 None => Ok(None),
                 Some(flag) => Err(CommandError::usage(format!(
@@ -94,6 +102,10 @@ impl SwarmArgs {
                 ..SwarmOptions::default()
             },
             join: self.swarm_join.clone(),
+            orchestrator: match self.swarm_mode {
+                true => Orchestrator::SwarmMode,
+                false => Orchestrator::Classic,
+            },
         }))
     }
 
@@ -101,7 +113,8 @@ impl SwarmArgs {
     pub fn is_sole(&self) -> bool {
         let embedded = rmachine_lifecycle::EMBEDDED;
         let keeps_nodes = self.swarm_discovery.is_empty() || self.swarm_discovery == embedded;
-        self.swarm_master && keeps_nodes
+        let begins_swarm = self.swarm_mode && self.swarm_join.is_none();
+        self.swarm_master && (begins_swarm || (keeps_nodes && !self.swarm_mode))
     }
 
     fn needless(&self) -> Option<&'static str> {
@@ -124,7 +137,10 @@ fn discovery(text: &str) -> Result<String, String> {
         _ if text.is_empty() => Ok(String::new()),
         Some(scheme) if SCHEMES.contains(&scheme) => Ok(text.to_owned()),
         Some(scheme) => Err(format!("{scheme} is none of {}", SCHEMES.join(", "))),
-        None => Err(format!("it does not begin with {}://", SCHEMES.join("://, "))),
+        None => Err(format!(
+            "it does not begin with {}://",
+            SCHEMES.join("://, ")
+        )),
     }
 }
 

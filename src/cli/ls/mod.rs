@@ -1,17 +1,18 @@
 //! `ls`: all machines, asked at once.
 
+mod cluster;
 mod filter;
 mod format;
 mod row;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rmachine_machine::{Listed, Record};
+use rmachine_machine::Record;
 
 use super::App;
 use crate::error::{CommandError, Status};
+use cluster::Clusters;
 use filter::{Filter, Known};
 use format::Format;
 use row::Row;
@@ -44,9 +45,9 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let format = Format::parse(args.format.as_deref())?;
     let listed = app.store.list()?;
-    let masters = masters(&listed);
+    let clusters = Clusters::of(&listed);
     let shown = listed.into_iter().filter(|machine| match &machine.record {
-        Ok(record) => filter::passes(&args.filters, &known(record, &masters)),
+        Ok(record) => filter::passes(&args.filters, &known(record, &clusters)),
         Err(_) => !args.quiet,
     });
     if args.quiet && !filter::ask_for_state(&args.filters) {
@@ -57,7 +58,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let limit = Duration::from_secs(args.timeout);
     let rows = join_all(shown.map(async |machine| match machine.record {
         Ok(record) => {
-            let swarm = membership(&record, &masters);
+            let swarm = clusters.shown(&record);
             let row = Row::ask(app, record, limit).await;
             filter::passes_in_state(&args.filters, row.state).then_some(Row { swarm, ..row })
         }
@@ -72,39 +73,11 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     Ok(Status::OK)
 }
 
-/// The master of each cluster, by the cluster's discovery.
-fn masters(listed: &[Listed]) -> HashMap<String, String> {
-    let records = listed
-        .iter()
-        .filter_map(|machine| machine.record.as_ref().ok());
-    records
-        .filter(|record| record.swarm.master)
-        .map(|record| (record.swarm.discovery.clone(), record.name().to_string()))
-        .collect()
-}
-
-fn master_of<'a>(record: &Record, masters: &'a HashMap<String, String>) -> Option<&'a str> {
-    let swarm = &record.swarm;
-    if !(swarm.is_swarm || swarm.master || swarm.agent) {
-        return None;
-    }
-    masters.get(&swarm.discovery).map(String::as_str)
-}
-
-/// The SWARM column: the master's name, marked on the master itself.
-fn membership(record: &Record, masters: &HashMap<String, String>) -> String {
-    match master_of(record, masters) {
-        Some(_) if record.swarm.master => format!("{} (master)", record.name()),
-        Some(master) => master.to_owned(),
-        None => String::new(),
-    }
-}
-
-fn known<'a>(record: &'a Record, masters: &'a HashMap<String, String>) -> Known<'a> {
+fn known<'a>(record: &'a Record, clusters: &'a Clusters) -> Known<'a> {
     Known {
         name: record.name().as_str(),
         driver: record.driver_name(),
         labels: &record.engine.labels,
-        master: master_of(record, masters),
+        master: clusters.master_of(record),
     }
 }

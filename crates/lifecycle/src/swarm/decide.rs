@@ -216,6 +216,7 @@ mod tests {
                 ..SwarmOptions::default()
             },
             join: join.map(name),
+            ..SwarmRequest::default()
         }
     }
 

@@ -19,6 +19,22 @@ pub struct Own {
     pub engine_install: Option<String>,
     /// The master whose cluster the machine joined, where that master keeps the nodes itself.
     pub swarm_join: Option<MachineName>,
+    /// The engine's part in a swarm of Docker's swarm mode.
+    pub swarm_mode: Option<SwarmMode>,
+}
+
+/// What is asked of an engine in Docker's swarm mode.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SwarmMode {
+    /// Whether it is a manager.
+    pub manager: bool,
+    /// The manager whose swarm it joins; `None` for the one that begins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<MachineName>,
+    /// `--swarm-addr`; empty for the machine's address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 impl Own {
@@ -42,6 +58,7 @@ pub(super) struct OwnJson {
     tls_key_type: Option<String>,
     engine_install: Option<String>,
     swarm_join: Option<MachineName>,
+    swarm_mode: Option<SwarmMode>,
 }
 
 impl From<OwnJson> for Own {
@@ -52,6 +69,7 @@ impl From<OwnJson> for Own {
             tls_key_type: json.tls_key_type,
             engine_install: json.engine_install,
             swarm_join: json.swarm_join,
+            swarm_mode: json.swarm_mode,
         }
     }
 }
@@ -66,6 +84,7 @@ impl From<&Own> for OwnJson {
             tls_key_type: own.tls_key_type.clone(),
             engine_install: own.engine_install.clone(),
             swarm_join: own.swarm_join.clone(),
+            swarm_mode: own.swarm_mode.clone(),
         }
     }
 }
