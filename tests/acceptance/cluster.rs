@@ -216,7 +216,7 @@ fn engines_of_any_age_make_a_swarm_of_their_own() {
     me.rmachine(["provision", "m1", "m2", "w1"]).ok();
     assert_eq!(nodes("m1").len(), 3);
 
-    services(&me, &hosts);
+    services(&me);
 
     me.rmachine(["rm", "-y", "w1"]).ok();
     me.rmachine(["rm", "-y", "m2"]).ok();
@@ -233,16 +233,15 @@ fn engines_of_any_age_make_a_swarm_of_their_own() {
 }
 
 /// A service lives on a swarm as on any other.
-fn services(me: &Person, hosts: &[Host]) {
-    for host in hosts {
-        host.sh(
-            "tar -C / -c bin/busybox 2>/dev/null | docker import - app:1 || \
-                 tar -C / -c bin usr/bin/sleep lib lib64 usr/lib/x86_64-linux-gnu/libc.so.6 | \
-                 docker import - app:1",
-        );
+fn services(me: &Person) {
+    for machine in ["m1", "m2", "w1"] {
+        me.shell(&format!(
+            "\"$RMACHINE_COMPANION\" image --tag app:1 | docker $(rmachine config {machine}) load"
+        ))
+        .ok();
     }
     let me = |command: &str| me.docker("m1", command);
-    me("service create --detach --no-resolve-image --name web --replicas 2 app:1 sleep 3600").ok();
+    me("service create --detach --no-resolve-image --name web --replicas 2 app:1 discovery").ok();
     let running = || {
         let tasks =
             me("service ps web --filter desired-state=running --format '{{.CurrentState}}'");

@@ -1,7 +1,7 @@
 //! All containers of the cluster, found by whatever names them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(crate) struct Index {
     containers: BTreeMap<Key, Arc<Container>>,
     names: Bearers,
     swarm_ids: Bearers,
-    newest: BTreeSet<(Reverse<(i64, u64)>, Key)>,
+    /// By age, which no two share.
+    newest: BTreeMap<Reverse<(i64, u64)>, Arc<Container>>,
     /// How many have become known.
     known: u64,
 }
@@ -53,8 +54,10 @@ impl Index {
         if let Some(swarm_id) = &container.swarm_id {
             bear(&mut self.swarm_ids, swarm_id, &key);
         }
-        self.newest.insert((Reverse(container.age()), key.clone()));
-        self.containers.insert(key, Arc::new(container));
+        let container = Arc::new(container);
+        self.newest
+            .insert(Reverse(container.age()), Arc::clone(&container));
+        self.containers.insert(key, container);
     }
 
     /// Takes a container away.
@@ -66,7 +69,7 @@ impl Index {
         if let Some(swarm_id) = &container.swarm_id {
             forget(&mut self.swarm_ids, swarm_id, key);
         }
-        self.newest.remove(&(Reverse(container.age()), key.clone()));
+        self.newest.remove(&Reverse(container.age()));
         Some(container)
     }
 
@@ -76,9 +79,7 @@ impl Index {
 
     /// All, the newest first.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<Container>> {
-        self.newest
-            .iter()
-            .filter_map(|(_, key)| self.containers.get(key))
+        self.newest.values()
     }
 
     /// Those with this name, without a slash before it.

@@ -109,6 +109,13 @@ pub(crate) async fn containers(
     Ok(engine.bytes(Method::GET, &path).await?)
 }
 
+/// The id of the container that was created last; `None` where there is no container.
+pub(crate) async fn newest(engine: &Engine) -> Result<Option<String>, Trouble> {
+    let path = "/containers/json?all=1&limit=1";
+    let list = engine.call(Method::GET, path, None).await?;
+    Ok(list[0]["Id"].as_str().map(str::to_owned))
+}
+
 /// One container with all that a list leaves out; none when it has gone.
 pub(crate) async fn inspect(engine: &Engine, id: &str) -> Result<Option<Value>, Trouble> {
     let path = format!("/containers/{id}/json");

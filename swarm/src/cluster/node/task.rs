@@ -29,7 +29,7 @@ const COLLECT: Duration = Duration::from_millis(50);
 /// How many changed containers are read one by one; more are read as a whole list.
 const MANY: usize = 50;
 
-/// How often an engine is asked who it is, and for what its events tell anyway.
+/// How often an engine is asked who it is, and for all that its events tell anyway.
 const SLOW: Duration = Duration::from_secs(300);
 
 /// How often a list may call a container running that has told of its end, and how long apart: some
@@ -280,15 +280,20 @@ impl Task {
         Ok(())
     }
 
-    /// Looks at the whole engine, as events may be lost.
+    /// Asks whether the engine still answers, and whether there is a container that its events
+    /// have not told of; now and then looks at all of it, as events may be lost.
     async fn refresh(&mut self, session: &mut Session) -> Result<(), Trouble> {
-        let list = fetch::containers(&session.engine, None).await?;
-        let seen = Some(fingerprint(&list));
-        if self.last_list != seen {
-            self.take_list(session, &list, None)?;
-            self.last_list = seen;
+        let is_due = Instant::now() >= session.slow_at;
+        let newest = fetch::newest(&session.engine).await?;
+        if is_due || newest.is_some_and(|id| !self.is_known(&id)) {
+            let list = fetch::containers(&session.engine, None).await?;
+            let seen = Some(fingerprint(&list));
+            if self.last_list != seen {
+                self.take_list(session, &list, None)?;
+                self.last_list = seen;
+            }
         }
-        if Instant::now() >= session.slow_at {
+        if is_due {
             let (about, spec) = fetch::introduce(&session.engine, &self.entry).await?;
             session.about = Arc::new(about);
             session.slow_at = Instant::now() + SLOW;
@@ -427,6 +432,14 @@ impl Task {
             self.cluster.inner.settled.send_modify(|count| *count += 1);
         }
         Some(pause)
+    }
+
+    fn is_known(&self, id: &str) -> bool {
+        let state = self.cluster.read();
+        let member = state.members.get(&self.addr);
+        member.is_some_and(|member| {
+            member.node.resident(id).is_some() || member.removed.contains_key(id)
+        })
     }
 
     fn next_refresh(&self) -> Instant {
