@@ -284,6 +284,7 @@ fn request(options: &SwarmOptions, member: &Member, first: Option<&MachineName>)
     SwarmRequest {
         options,
         join: first.filter(|_| joins).cloned(),
+        ..SwarmRequest::default()
     }
 }
 
