@@ -83,7 +83,7 @@ pub async fn ensure(
                 take_part(work, cidr)?;
             }
             if let Some(half) = &half {
-                let removed = manage.run(["hostonlyif", "remove", half]).await;
+                let removed = remove_adapter(&manage, half).await;
                 removed.map_err(|e| failure::manage(operation, "removing an adapter", e))?;
                 register.not_made()?;
             }
@@ -115,7 +115,7 @@ pub async fn ensure(
                 Unmade::Other(error) => error,
             })?;
             if let Err(error) = set_address(&manage, &name, cidr).await {
-                let _ = manage.run(["hostonlyif", "remove", &name]).await;
+                let _ = remove_adapter(&manage, &name).await;
                 register.not_made()?;
                 let doing = format!("giving {name} the address {cidr}");
                 return Err(failure::manage(operation, &doing, error));
@@ -154,6 +154,19 @@ pub async fn list(
     let told = manage.run(["list", "hostonlyifs"]).await;
     let told = told.map_err(|e| failure::manage(operation, "listing host-only adapters", e))?;
     Ok(answer::host_only_adapters(&told))
+}
+
+/// Removes an adapter, and the DHCP server that VirtualBox may have made with it.
+pub async fn remove_adapter(manage: &VBoxManage, name: &str) -> Result<(), ManageError> {
+    let server = format!("HostInterfaceNetworking-{name}");
+    let server = ["dhcpserver", "remove", "--netname", &server];
+    for command in [&server[..], &["hostonlyif", "remove", name]] {
+        match manage.run(command).await {
+            Err(error) if !error.is(Trouble::NotFound) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn take_part(work: &Work<'_>, cidr: HostCidr) -> Result<(), DriverError> {

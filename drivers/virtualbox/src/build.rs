@@ -17,6 +17,10 @@ const DISK_PORT: u32 = 1;
 /// The name of the rule by which this computer's port leads to the machine's sshd.
 pub const SSH_RULE: &str = "ssh";
 
+/// The option by which the machine reaches what listens on this computer's loopback, such as a
+/// proxy or a resolver.
+pub const REACH: &str = "--nat-localhostreachable1";
+
 /// What a machine needs of its VM.
 pub struct Wanted<'a> {
     /// What VirtualBox knows the VM by.
@@ -159,6 +163,8 @@ fn settings(wanted: &Wanted<'_>, vm: &Vm) -> Vec<OsString> {
         switch(config.host_dns_resolver),
         "--natdnsproxy1",
         switch(config.dns_proxy),
+        REACH,
+        "on",
     ]);
     match ssh_rule(vm) {
         Some(port) if port == wanted.ssh_port => {}
@@ -206,6 +212,18 @@ fn sharing(reference: &str, share: &Share) -> Vec<Vec<OsString>> {
         // The last: a VM that has the share has all of them.
         add,
     ]
+}
+
+/// A command without one of its options, which has a value.
+pub fn without(step: &[OsString], option: &str) -> Vec<OsString> {
+    let at = step.iter().position(|word| word == option);
+    let cut = at.map_or(0..0, |at| at..at + 2);
+    let kept = |(place, _): &(usize, &OsString)| !cut.contains(place);
+    step.iter()
+        .enumerate()
+        .filter(kept)
+        .map(|(_, word)| word.clone())
+        .collect()
 }
 
 fn switch(on: bool) -> &'static str {

@@ -13,7 +13,7 @@ use crate::said::Trouble;
 use crate::{attach, failure, lease};
 
 /// How long an orderly shutdown may take.
-const STOP_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a VM that changes its state by itself may take.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);

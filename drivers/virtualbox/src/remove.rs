@@ -138,7 +138,7 @@ async fn leave(
     let adapters = attach::list(manage, Operation::Remove).await?;
     let names = || adapters.iter().map(|adapter| adapter.name.as_str());
     if let Some(half) = register.half_made(names()) {
-        remove_adapter(manage, half).await.map_err(failed)?;
+        attach::remove_adapter(manage, half).await.map_err(failed)?;
         register.not_made()?;
     }
     let ours: Vec<String> = register.at(cidr).map(str::to_owned).collect();
@@ -153,29 +153,12 @@ async fn leave(
         if uses_adapter(&vms, &adapter) {
             continue;
         }
-        let network = adapters
-            .iter()
-            .find(|a| a.name == adapter)
-            .map(|a| a.network.clone());
-        if let Some(network) = network {
+        if names().any(|name| name == adapter) {
             work.report.step("removing the host-only network");
-            let server = manage
-                .run(["dhcpserver", "remove", "--netname", &network])
-                .await;
-            match server {
-                Err(error) if !error.is(Trouble::NotFound) => return Err(failed(error)),
-                _ => remove_adapter(manage, &adapter).await.map_err(failed)?,
-            }
+            let removed = attach::remove_adapter(manage, &adapter).await;
+            removed.map_err(failed)?;
         }
         register.gone(&adapter)?;
     }
     Ok(())
-}
-
-async fn remove_adapter(manage: &VBoxManage, name: &str) -> Result<(), crate::manage::ManageError> {
-    match manage.run(["hostonlyif", "remove", name]).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is(Trouble::NotFound) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

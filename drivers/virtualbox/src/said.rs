@@ -105,6 +105,7 @@ const SIGNS: &[(&str, Trouble)] = &[
     ("has terminated unexpectedly", Trouble::EndedEarly),
     ("VBOX_E_OBJECT_NOT_FOUND", Trouble::NotFound),
     ("Failed to find DHCP server", Trouble::NotFound),
+    ("DHCP server does not exist", Trouble::NotFound),
     ("could not be found", Trouble::NotFound),
     ("already exists", Trouble::Exists),
     ("is not currently running", Trouble::NotRunning),

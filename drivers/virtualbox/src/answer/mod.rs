@@ -9,6 +9,9 @@ mod property;
 mod version;
 mod vm;
 
+#[cfg(test)]
+mod tests;
+
 pub use dhcp::{DhcpServer, dhcp_servers};
 pub use host::{Host, host};
 pub use interfaces::{

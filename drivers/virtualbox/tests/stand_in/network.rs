@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::answer::{Answer, DENIED, INVALID, usage};
+use crate::answer::{Answer, DENIED, FAILURE, INVALID, usage};
 use crate::state::{Adapter, Net, Server, Store};
 use crate::wishes::Wishes;
 
@@ -57,12 +57,11 @@ pub fn list_servers(store: &Store) -> Answer {
             .map(|(card, address)| {
                 let pairs: Vec<&str> = (0..6).filter_map(|n| card.get(n * 2..n * 2 + 2)).collect();
                 format!(
-                    "Individual Config:    MAC {}\n    minLeaseTime:     default\n    \
-                     defaultLeaseTime: default\n    maxLeaseTime:     default\n    \
-                     Forced options:   None\n    Suppressed opts.: None\n        1/legacy: {}\n    \
-                     Fixed Address:    {address}\n",
+                    "Individual Config:    MAC {}\n    Fixed Address:    {address}\n    \
+                     minLeaseTime:     default\n    defaultLeaseTime: default\n    \
+                     maxLeaseTime:     default\n    Forced options:   None\n    \
+                     Suppressed opts.: None\n    DHCP options:     None\n",
                     pairs.join(":"),
-                    server.mask
                 )
             })
             .collect();
@@ -184,7 +183,7 @@ pub fn server(store: &mut Store, wishes: &Wishes, verb: &str, rest: &[&str]) -> 
         rest.get(at + 1).map(|value| (*value).to_owned())
     };
     let card = option(&["--mac-address"]);
-    if wishes.old_dhcp && card.is_some() {
+    if wishes.old && card.is_some() {
         return usage(1, "Unknown option: --mac-address");
     }
     let network = option(&["--netname", "--network"]).unwrap_or_default();
@@ -206,10 +205,20 @@ pub fn server(store: &mut Store, wishes: &Wishes, verb: &str, rest: &[&str]) -> 
             return if runs {
                 Answer::nothing()
             } else {
-                Answer::error("Failed to restart server")
+                Answer::refused(
+                    "Failed to restart the server\nVBoxManage: error: not running",
+                    FAILURE,
+                    "DHCPServerWrap, interface IDHCPServer, callee nsISupports",
+                )
             };
         }
-        ("remove" | "restart" | "modify", None) => return no_server(),
+        ("modify", None) => {
+            return Answer {
+                exit: 2,
+                ..Answer::error("DHCP server does not exist")
+            };
+        }
+        ("remove" | "restart", None) => return no_server(),
         ("add", Some(_)) => {
             return Answer {
                 exit: 2,

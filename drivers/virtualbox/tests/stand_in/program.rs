@@ -30,13 +30,14 @@ fn main() -> ExitCode {
         .collect();
     note(directory, &words);
     let wishes = Wishes::read(directory);
+    wishes.kill_caller(directory, false);
     let answer = wishes.injected(directory, &words).unwrap_or_else(|| {
         let mut store = Store::open(directory);
         let answer = run(&mut store, &wishes, &words);
         store.save();
         answer
     });
-    wishes.linger(&words);
+    wishes.kill_caller(directory, true);
     print!("{}{}", wishes.before, answer.out);
     eprint!("{}", answer.err);
     ExitCode::from(answer.exit)
@@ -68,7 +69,7 @@ fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
         ["hostonlynet", "add", ref rest @ ..] if wishes.macos => network::add_net(store, rest),
         ["dhcpserver", verb, ref rest @ ..] => network::server(store, wishes, verb, rest),
         ["createvm", ref rest @ ..] => vm::create(store, rest),
-        ["modifyvm", name, ref rest @ ..] => vm::modify(store, name, rest),
+        ["modifyvm", name, ref rest @ ..] => vm::modify(store, wishes, name, rest),
         ["storagectl", name, ref rest @ ..] => vm::controller(store, name, rest),
         ["storageattach", name, ref rest @ ..] => vm::attach(store, name, rest),
         ["guestproperty", verb, name, ref rest @ ..] => vm::property(store, verb, name, rest),

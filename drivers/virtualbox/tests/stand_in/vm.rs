@@ -66,8 +66,9 @@ fn option<'a>(rest: &[&'a str], name: &str) -> Option<&'a str> {
 
 pub fn create(store: &mut Store, rest: &[&str]) -> Answer {
     let name = option(rest, "--name").unwrap_or_default();
-    let folder = Path::new(option(rest, "--basefolder").unwrap_or_default()).join(name);
-    let settings = folder.join(format!("{name}.vbox"));
+    let file = name.replace('/', "_");
+    let folder = Path::new(option(rest, "--basefolder").unwrap_or_default()).join(&file);
+    let settings = folder.join(format!("{file}.vbox"));
     if settings.exists() {
         let words = format!(
             "Machine settings file '{}' already exists",
@@ -101,7 +102,7 @@ pub fn create(store: &mut Store, rest: &[&str]) -> Answer {
     ))
 }
 
-pub fn modify(store: &mut Store, name: &str, rest: &[&str]) -> Answer {
+pub fn modify(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> Answer {
     let adapters: Vec<String> = store.all.adapters.iter().map(|a| a.name.clone()).collect();
     let vm = match idle(store, name) {
         Ok(vm) => vm,
@@ -126,6 +127,9 @@ pub fn modify(store: &mut Store, name: &str, rest: &[&str]) -> Answer {
                 if let Some(answer) = add_rule(&mut changed, value) {
                     return answer;
                 }
+            }
+            "nat-localhostreachable1" if wishes.old => {
+                return usage(1, &format!("Unknown option: {word}"));
             }
             "nosuchflag" => return usage(1, &format!("Unknown option: {word}")),
             _ if changed.state == "saved" => {
@@ -351,29 +355,36 @@ pub fn start(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> A
         return Answer::refused(&words, INVALID, MACHINE);
     }
     let waiting = format!("Waiting for VM \"{}\" to power on...\n", name);
-    let console = "ConsoleWrap, interface IConsole";
-    let fails = |words: &str| Answer {
-        out: waiting.clone(),
-        ..Answer::refused(words, FAILURE, console)
+    let fails = |words: &[String]| {
+        let details = format!("Details: code {FAILURE}, component ConsoleWrap, interface IConsole");
+        let lines = words.iter().chain(std::iter::once(&details));
+        Answer {
+            exit: 1,
+            out: waiting.clone(),
+            err: lines
+                .map(|line| format!("VBoxManage: error: {line}\n"))
+                .collect(),
+        }
     };
     if wishes.no_virtualization {
-        return fails("AMD-V is not available (VERR_SVM_NO_SVM)");
+        return fails(&["AMD-V is not available (VERR_SVM_NO_SVM)".to_owned()]);
     }
-    if let Some(medium) = vm
-        .media
-        .values()
-        .find(|m| *m != "none" && !Path::new(m).exists())
-    {
-        return fails(&format!(
-            "Failed to open image '{medium}' in read-only mode (VERR_FILE_NOT_FOUND)."
-        ));
+    let missing = |medium: &&String| *medium != "none" && !Path::new(medium).exists();
+    if let Some(medium) = vm.media.values().find(missing) {
+        return fails(&[
+            format!(
+                "VD: error VERR_FILE_NOT_FOUND opening image file '{medium}' (VERR_FILE_NOT_FOUND)."
+            ),
+            format!("Failed to open image '{medium}' in read-only mode (VERR_FILE_NOT_FOUND)."),
+            "AHCI: Failed to attach drive to Port0 (VERR_FILE_NOT_FOUND)".to_owned(),
+        ]);
     }
     let adapter = vm.settings.get("hostonlyadapter2").cloned();
     let on_adapter = vm.settings.get("nic2").is_some_and(|nic| nic == "hostonly");
     if let Some(adapter) = adapter.filter(|a| on_adapter && !adapters.contains(a)) {
-        return fails(&format!(
+        return fails(&[format!(
             "Nonexistent host networking interface, name '{adapter}' (VERR_INTERNAL_ERROR)"
-        ));
+        )]);
     }
     let mut log = "00:00:00.100000 VirtualBox VM 7.2.22_Debian\n".to_owned();
     for port in ports(vm) {

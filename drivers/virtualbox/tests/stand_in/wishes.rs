@@ -1,6 +1,7 @@
 use std::path::Path;
-use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::Deserialize;
 
 use crate::answer::Answer;
@@ -14,8 +15,8 @@ pub struct Wishes {
     pub before: String,
     /// Host-only networks in place of adapters.
     pub macos: bool,
-    /// DHCP servers keep no addresses, as before 6.1.
-    pub old_dhcp: bool,
+    /// As before 6.1: DHCP servers keep no addresses, and options of later versions are unknown.
+    pub old: bool,
     /// The host-only addresses that are allowed, as the beginning of their text.
     pub allowed: Vec<String>,
     /// Machines do not listen to their power button.
@@ -24,8 +25,10 @@ pub struct Wishes {
     pub no_virtualization: bool,
     /// Commands that fail, by how they begin.
     pub failures: Vec<Failure>,
-    /// Milliseconds that commands take after they are done, by how they begin.
-    pub slow: Vec<(String, u64)>,
+    /// The call of which number kills who made it, by SIGKILL; the first is 1.
+    pub kills_at: usize,
+    /// Whether it does what it was asked before that.
+    pub kills_after: bool,
 }
 
 /// A command that fails, the first `times` times.
@@ -50,12 +53,13 @@ impl Default for Wishes {
             version: "7.2.22_Debianr175245".to_owned(),
             before: String::new(),
             macos: false,
-            old_dhcp: false,
+            old: false,
             allowed: (56..64).map(|n| format!("192.168.{n}.")).collect(),
             deaf: false,
             no_virtualization: false,
             failures: Vec::new(),
-            slow: Vec::new(),
+            kills_at: 0,
+            kills_after: false,
         }
     }
 }
@@ -81,14 +85,12 @@ impl Wishes {
         })
     }
 
-    pub fn linger(&self, words: &[String]) {
-        let call = words.join(" ");
-        let slow = self
-            .slow
-            .iter()
-            .find(|(begins, _)| call.starts_with(begins));
-        if let Some((_, milliseconds)) = slow {
-            std::thread::sleep(Duration::from_millis(*milliseconds));
+    /// Kills who made this call, if it is its turn, and ends.
+    pub fn kill_caller(&self, directory: &Path, done: bool) {
+        let calls = std::fs::read_to_string(directory.join("calls")).unwrap_or_default();
+        if done == self.kills_after && calls.lines().count() == self.kills_at {
+            let _ = kill(Pid::parent(), Signal::SIGKILL);
+            std::process::exit(1);
         }
     }
 

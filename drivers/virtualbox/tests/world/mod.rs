@@ -15,7 +15,9 @@ use tempfile::TempDir;
 
 /// A VirtualBox that starts nothing, and a computer that it could run on.
 pub struct World {
-    directory: TempDir,
+    directory: PathBuf,
+    /// Goes with the world, unless it is another process's.
+    _kept: Option<TempDir>,
 }
 
 impl World {
@@ -25,7 +27,10 @@ impl World {
             .prefix("ein Gerät ")
             .tempdir()
             .unwrap();
-        let world = Self { directory };
+        let world = Self {
+            directory: directory.path().to_owned(),
+            _kept: Some(directory),
+        };
         for made in ["box", "root/dev", "root/etc/vbox", "root/sys/module"] {
             fs::create_dir_all(world.path(made)).unwrap();
         }
@@ -35,9 +40,17 @@ impl World {
         world
     }
 
+    /// One that another process made.
+    pub fn at(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            _kept: None,
+        }
+    }
+
     /// A path in it.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.directory.join(name)
     }
 
     fn program(&self) -> PathBuf {

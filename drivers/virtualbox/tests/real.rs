@@ -1,0 +1,174 @@
+//! The driver on a real VirtualBox: `RMACHINE_TEST_VBOXMANAGE` names its VBoxManage, and
+//! `RMACHINE_TEST_ISO` a boot2docker image to boot. `tests/lab/virtualbox` has both.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the set-up of a test may fail, and says why it is skipped"
+)]
+#![allow(missing_docs, reason = "a test")]
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rmachine_driver::{Driver, FlagValue, MachineState, Report, ResourceJournal as _};
+use rmachine_driver_conformance::Subject;
+use rmachine_virtualbox::{IsoSource, IsoUnavailable, Surroundings, VirtualBoxKind};
+use tokio::process::Command;
+
+/// How long a machine may take until its sshd answers, under emulation.
+const BOOT_LIMIT: Duration = Duration::from_secs(400);
+
+/// The image that the environment names.
+struct Image(PathBuf);
+
+#[async_trait]
+impl IsoSource for Image {
+    async fn obtain(
+        &self,
+        _url: Option<&str>,
+        _report: &dyn Report,
+    ) -> Result<PathBuf, IsoUnavailable> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The driver on the VirtualBox that the environment names, unless the reason to skip was printed.
+fn kind() -> Option<(VirtualBoxKind, PathBuf)> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let (Some(program), Some(iso)) = (
+        named("RMACHINE_TEST_VBOXMANAGE"),
+        named("RMACHINE_TEST_ISO"),
+    ) else {
+        println!("skipped: RMACHINE_TEST_VBOXMANAGE and RMACHINE_TEST_ISO name no VirtualBox");
+        return None;
+    };
+    let surroundings = Surroundings {
+        vbox_manage: Some(program.clone()),
+        ..Surroundings::default()
+    };
+    Some((
+        VirtualBoxKind::new(surroundings, Arc::new(Image(iso))),
+        program,
+    ))
+}
+
+fn subject<'a>(kind: &'a VirtualBoxKind, name: &str) -> Subject<'a> {
+    let flags = [
+        ("virtualbox-memory", FlagValue::Number(256)),
+        ("virtualbox-no-share", FlagValue::Switch(true)),
+    ];
+    Subject::new(kind, name, flags)
+}
+
+/// What a command says on the machine, once its sshd is up.
+async fn on(driver: &dyn Driver, command: &str) -> String {
+    let endpoint = driver.ssh().await.unwrap().unwrap();
+    let began = Instant::now();
+    loop {
+        let output = Command::new("ssh")
+            .args([
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20"])
+            .arg("-p")
+            .arg(endpoint.port.unwrap().to_string())
+            .arg("-i")
+            .arg(endpoint.identity.as_ref().unwrap())
+            .arg("-l")
+            .arg(endpoint.user.as_ref().unwrap())
+            .arg(endpoint.host.to_string())
+            .arg(command)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        if output.status.success() {
+            return String::from_utf8(output.stdout).unwrap();
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(began.elapsed() < BOOT_LIMIT, "{command}: {said}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// The machine has the address that the driver tells, on the card that it should have it on.
+async fn has_its_address(driver: &dyn Driver) {
+    let address = driver.address().await.unwrap();
+    let seen = on(driver, "ip -4 addr show dev eth1").await;
+    assert!(
+        seen.contains(&format!("inet {address}/24")),
+        "{address}: {seen}"
+    );
+}
+
+fn told(what: &str, began: Instant) {
+    println!("{what}: {:.1} s", began.elapsed().as_secs_f32());
+}
+
+#[tokio::test]
+async fn machines_live_and_keep_their_addresses() {
+    let Some((kind, program)) = kind() else {
+        return;
+    };
+    let (one, two) = (subject(&kind, "one"), subject(&kind, "two"));
+    let (mut first, mut second) = (one.configure(), two.configure());
+    let began = Instant::now();
+    first.check(&one.work()).await.unwrap();
+    first.create(&one.work()).await.unwrap();
+    told("create", began);
+    has_its_address(first.as_ref()).await;
+    told("create, to its sshd", began);
+    let key = on(first.as_ref(), "head -c 29 /dev/sda").await;
+    assert_eq!(key, "boot2docker, please format-me");
+
+    // While the first one's DHCP server is running.
+    let began = Instant::now();
+    second.create(&two.work()).await.unwrap();
+    told("create a second one", began);
+    has_its_address(second.as_ref()).await;
+    let addresses = (
+        first.address().await.unwrap(),
+        second.address().await.unwrap(),
+    );
+    assert_ne!(addresses.0, addresses.1);
+    second.kill(&two.work()).await.unwrap();
+    second.remove(&two.work()).await.unwrap();
+
+    let began = Instant::now();
+    first.stop(&one.work()).await.unwrap();
+    told("stop", began);
+    assert_eq!(first.state().await.unwrap(), MachineState::Stopped);
+    let mut first = one.load(first.config());
+    first.start(&one.work()).await.unwrap();
+    has_its_address(first.as_ref()).await;
+    assert_eq!(first.address().await.unwrap(), addresses.0);
+
+    first.kill(&one.work()).await.unwrap();
+    let began = Instant::now();
+    first.remove(&one.work()).await.unwrap();
+    told("remove", began);
+    assert!(one.journal().owned().is_empty());
+    for list in ["vms", "hostonlyifs", "hdds"] {
+        let listed = Command::new(&program)
+            .args(["list", list])
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&listed.stdout), "", "{list}");
+    }
+}

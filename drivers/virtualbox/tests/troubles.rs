@@ -1,0 +1,501 @@
+//! What the driver says when VirtualBox refuses, with VirtualBox's own words as they were recorded.
+
+#![allow(clippy::unwrap_used, reason = "the set-up of a test may fail")]
+#![allow(missing_docs, reason = "a test")]
+
+#[allow(dead_code, reason = "each test needs some of it")]
+mod world;
+
+use std::error::Error;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use rmachine_driver::{Driver, DriverError, FlagValue, MachineState, ResourceJournal as _};
+use rmachine_driver_conformance::Subject;
+use serde_json::json;
+use snapbox::{assert_data_eq, str};
+
+use world::{World, subject, text};
+
+/// The standard error of a recorded command.
+fn recorded(name: &str) -> String {
+    let file = fs::read_to_string(format!("tests/recordings/{name}.txt")).unwrap();
+    let (_, err) = file.split_once("--- stderr\n").unwrap();
+    err.to_owned()
+}
+
+/// An error as the program shows it: with its causes, and what to do.
+fn shown(error: &DriverError) -> String {
+    let mut lines = vec![format!("error: {error}")];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        lines.push(format!("caused by: {error}"));
+        cause = error.source();
+    }
+    match error {
+        DriverError::Backend {
+            hint: Some(hint), ..
+        } => lines.push(format!("hint: {hint}")),
+        DriverError::Check(failures) => {
+            lines.truncate(1);
+            lines[0] = "error: the pre-create check failed".to_owned();
+            for failure in failures {
+                lines.push(format!("{failure}"));
+                lines.push(format!("  {}", failure.remedy));
+            }
+        }
+        _ => {}
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Without what is another one in each run.
+fn plain(text: &str, subject: &Subject<'_>, driver: &dyn Driver) -> String {
+    let id = driver.config()["VMID"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let text = text.replace(&subject.machine_dir().display().to_string(), "[MACHINE]");
+    if id.is_empty() {
+        text
+    } else {
+        text.replace(&id, "[VM]")
+    }
+}
+
+/// What a create says when one command fails as it was recorded.
+async fn create_fails(command: &str, recording: &str) -> String {
+    let world = World::new();
+    world.fail(command, &recorded(recording));
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    let error = driver.create(&subject.work()).await.unwrap_err();
+    let told = plain(&shown(&error), &subject, driver.as_ref());
+    // Whatever failed, what was made is found again.
+    world.wish(json!({}));
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((world.count("vms"), world.count("adapters")), (0, 0));
+    assert!(subject.journal().owned().is_empty());
+    told
+}
+
+#[tokio::test]
+async fn no_amd_v() {
+    assert_data_eq!(
+        create_fails("startvm", "startvm-no-svm").await,
+        str![[r#"
+error: cannot create: starting the VM failed: this computer offers no AMD-V to VirtualBox
+caused by: "VBoxManage startvm [VM] --type headless" failed: AMD-V is not available (VERR_SVM_NO_SVM); Details: code NS_ERROR_FAILURE (0x80004005), component ConsoleWrap, interface IConsole
+hint: switch virtualization on in the firmware; in a VM, switch nested virtualization on in the hypervisor above
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn no_module() {
+    assert_data_eq!(
+        create_fails("startvm", "startvm-no-module").await,
+        str![[r#"
+error: cannot create: starting the VM failed: VirtualBox's kernel module is not loaded, or does not let the VM in
+caused by: "VBoxManage startvm [VM] --type headless" failed: The virtual machine 'r1' has terminated unexpectedly during startup with exit code 1 (0x1); Details: code NS_ERROR_FAILURE (0x80004005), component MachineWrap, interface IMachine
+hint: load VirtualBox's kernel modules (sudo modprobe -a vboxdrv vboxnetflt vboxnetadp); where there are none, install virtualbox-dkms and the kernel's headers, or run sudo /sbin/vboxconfig
+
+"#]]
+    );
+    assert_data_eq!(
+        create_fails("hostonlyif create", "hostonlyif-create-no-module").await,
+        str![[r#"
+error: cannot create: making a host-only adapter failed: the kernel module of host-only adapters is not loaded
+caused by: "VBoxManage hostonlyif create" failed: Failed to create the host-only adapter; VBoxNetAdpCtl: Error while adding new interface: failed to open /dev/vboxnetctl: No such file or directory; Details: code NS_ERROR_FAILURE (0x80004005), component HostNetworkInterfaceWrap, interface IHostNetworkInterface
+hint: load VirtualBox's kernel modules (sudo modprobe -a vboxdrv vboxnetflt vboxnetadp); where there are none, install virtualbox-dkms and the kernel's headers, or run sudo /sbin/vboxconfig
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn range_refused_by_virtualbox_itself() {
+    assert_data_eq!(
+        create_fails("hostonlyif ipconfig", "hostonlyif-ipconfig-denied").await,
+        str![[r#"
+error: cannot create: giving vboxnet0 the address 192.168.58.1/24 failed: VirtualBox does not allow it
+caused by: "VBoxManage hostonlyif ipconfig vboxnet0 --ip 192.168.58.1 --netmask 255.255.255.0" failed: Code E_ACCESSDENIED (0x80070005) - Access denied (extended info not available)
+hint: allow the addresses in /etc/vbox/networks.conf, or choose others with --virtualbox-hostonly-cidr
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn iso_gone() {
+    assert_data_eq!(
+        create_fails("startvm", "startvm-iso-gone").await,
+        str![[r#"
+error: cannot create: starting the VM failed: a file that the VM needs is missing
+caused by: "VBoxManage startvm [VM] --type headless" failed: VD: error VERR_FILE_NOT_FOUND opening image file '/lab/boot2docker.iso' (VERR_FILE_NOT_FOUND).; Failed to open image '/lab/boot2docker.iso' in read-only mode (VERR_FILE_NOT_FOUND).; AHCI: Failed to attach drive to Port0 (VERR_FILE_NOT_FOUND); Details: code NS_ERROR_FAILURE (0x80004005), component ConsoleWrap, interface IConsole
+hint: put the file back where the message says it was
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn directory_forbidden() {
+    assert_data_eq!(
+        create_fails("createvm", "createvm-forbidden").await,
+        str![[r#"
+error: cannot create: making the VM failed: VirtualBox may not write where the machine is to be
+caused by: "VBoxManage createvm --basefolder [MACHINE] --name n1 --uuid [VM] --ostype Linux26_64 --register" failed: Invalid machine settings file name '/lab/rootonly/y/u3/u3.vbox' (VERR_ACCESS_DENIED); Details: code VBOX_E_FILE_ERROR (0x80bb0004), component MachineWrap, interface IMachine, callee nsISupports
+hint: give the user who runs VirtualBox the right to write there
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn server_does_not_start() {
+    assert_data_eq!(
+        create_fails("list hostonlyifs", "no-server").await,
+        str![[r#"
+error: cannot create: listing host-only adapters failed: VirtualBox's own server does not start
+caused by: "VBoxManage list hostonlyifs" failed: Failed to create the VirtualBox object!; Code NS_ERROR_SOCKET_FAIL (0xC1F30200) - IPC daemon socket error (extended info not available); Most likely, the VirtualBox COM server is not running or failed to start.
+hint: end what is left of it (VBoxSVC, VBoxXPCOMIPCD) and look into ~/.config/VirtualBox/VBoxSVC.log
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn what_only_the_log_tells() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    driver.kill(&subject.work()).await.unwrap();
+    let log = subject.machine_dir().join("n1/Logs/VBox.log");
+    let words = "00:00:01.5 VMX: VERR_VMX_IN_VMX_ROOT_MODE\n00:00:02 Console: Machine state changed to 'PoweredOff'\n";
+    fs::write(log, words).unwrap();
+    world.fail("startvm", &recorded("startvm-no-module"));
+    let error = driver.start(&subject.work()).await.unwrap_err();
+    assert_data_eq!(
+        plain(&shown(&error), &subject, driver.as_ref()),
+        str![[r#"
+error: cannot start: starting the VM failed: another hypervisor, most likely KVM, holds VT-x (VBox.log: VMX: VERR_VMX_IN_VMX_ROOT_MODE)
+caused by: "VBoxManage startvm [VM] --type headless" failed: The virtual machine 'r1' has terminated unexpectedly during startup with exit code 1 (0x1); Details: code NS_ERROR_FAILURE (0x80004005), component MachineWrap, interface IMachine
+hint: unload KVM (sudo modprobe -r kvm_intel kvm_amd), or boot with kvm.enable_virt_at_load=0
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn check_finds_every_reason_at_once() {
+    let world = World::new();
+    world.wish(json!({"no_virtualization": true, "version": "4.3.40r110317"}));
+    fs::remove_file(world.path("root/dev/vboxdrv")).unwrap();
+    let made = world.path("others");
+    fs::create_dir_all(&made).unwrap();
+    let other = [
+        "createvm",
+        "--basefolder",
+        made.to_str().unwrap(),
+        "--name",
+        "n1",
+        "--uuid",
+        "11111111-2222-4333-8444-555555555555",
+    ];
+    assert!(world.run(&other).status.success());
+    let kind = world.kind();
+    let flags = [
+        ("virtualbox-memory", FlagValue::Number(1_000_000)),
+        ("virtualbox-cpu-count", FlagValue::Number(5)),
+        ("virtualbox-hostonly-cidr", text("192.168.99.1/24")),
+    ];
+    let subject = subject(&kind, "n1", flags);
+    let driver = subject.configure();
+    let error = driver.check(&subject.work()).await.unwrap_err();
+    assert_data_eq!(
+        shown(&error),
+        str![[r#"
+error: the pre-create check failed
+version: VirtualBox 4.3.40 is too old
+  install VirtualBox 7
+kernel module: vboxdrv is not loaded: there is no /dev/vboxdrv
+  load VirtualBox's kernel modules (sudo modprobe -a vboxdrv vboxnetflt vboxnetadp); where there are none, install virtualbox-dkms and the kernel's headers, or run sudo /sbin/vboxconfig
+virtualization: the processor offers neither VT-x nor AMD-V
+  switch it on in the firmware, or in the hypervisor above; --virtualbox-no-vtx-check goes on without looking
+memory: 1000000 MB are asked for, and this computer has 16384
+  give less with --virtualbox-memory
+processors: 5 are asked for, and this computer has 4
+  give fewer with --virtualbox-cpu-count
+vm: VirtualBox has a VM n1 (11111111-2222-4333-8444-555555555555) that is not of this machine
+  give the machine another name, or remove that VM
+host-only network: VirtualBox allows no host-only network 192.168.99.1/24 here: it allows 192.168.56.0/21
+  choose another with --virtualbox-hostonly-cidr, or allow it: echo '* 192.168.99.0/24' | sudo tee -a /etc/vbox/networks.conf
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn no_vboxmanage_is_said_so() {
+    let world = World::new();
+    fs::remove_file(world.path("box/VBoxManage")).unwrap();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let driver = subject.configure();
+    let error = driver.check(&subject.work()).await.unwrap_err();
+    assert!(shown(&error).contains("VBOX_MANAGE"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn the_wrappers_warning_stops_the_check_and_nothing_else() {
+    let world = World::new();
+    let warning = "WARNING: The character device /dev/vboxdrv does not exist.\n\t Please install the virtualbox-dkms package\n\n";
+    world.wish(json!({"before": warning}));
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    let error = driver.check(&subject.work()).await.unwrap_err();
+    assert!(error.to_string().contains("kernel module"), "{error}");
+    driver.create(&subject.work()).await.unwrap();
+    assert_eq!(driver.state().await.unwrap(), MachineState::Running);
+}
+
+#[tokio::test]
+async fn a_newer_virtualbox_is_warned_of_and_used() {
+    let world = World::new();
+    world.wish(json!({"version": "8.1.0r200000"}));
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    subject.configure().check(&subject.work()).await.unwrap();
+    let told = subject.told().texts();
+    assert!(
+        told.iter().any(|text| text.contains("8.1.0 is newer")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_old_virtualbox_keeps_no_address_and_says_so() {
+    let world = World::new();
+    world.wish(json!({"old": true, "version": "6.0.24r139119"}));
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    assert!(driver.capabilities().address_moves);
+    // The first of those that the server gives to anybody, as the machine told it.
+    assert_eq!(
+        driver.address().await.unwrap().to_string(),
+        "192.168.58.128"
+    );
+    let told = subject.told().texts();
+    assert!(
+        told.iter()
+            .any(|text| text.contains("cannot keep an address")),
+        "{told:?}"
+    );
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((world.count("vms"), world.count("adapters")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_noticed_and_another_one_found() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let port = |driver: &dyn Driver| driver.config()["SSHPort"].as_u64().unwrap();
+    let first = port(driver.as_ref());
+    driver.stop(&subject.work()).await.unwrap();
+
+    // Before the start: the rule is changed.
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(first).unwrap())).unwrap();
+    driver.start(&subject.work()).await.unwrap();
+    let second = port(driver.as_ref());
+    assert_ne!(second, first);
+    assert_eq!(
+        driver.ssh().await.unwrap().unwrap().port.map(u64::from),
+        Some(second)
+    );
+    driver.kill(&subject.work()).await.unwrap();
+    drop(taken);
+
+    // A saved machine has its rule, and it shows only in the log that it is of no use.
+    driver.start(&subject.work()).await.unwrap();
+    let id = driver.config()["VMID"].as_str().unwrap().to_owned();
+    assert!(world.run(&["controlvm", &id, "savestate"]).status.success());
+    assert_eq!(driver.state().await.unwrap(), MachineState::Saved);
+    let second = port(driver.as_ref());
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(second).unwrap())).unwrap();
+    driver.start(&subject.work()).await.unwrap();
+    assert_ne!(port(driver.as_ref()), second);
+    let told = subject.told().texts();
+    assert!(
+        told.iter().any(|text| text.contains("is taken")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn paused_and_saved_machines_are_resumed_stopped_and_killed() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let id = driver.config()["VMID"].as_str().unwrap().to_owned();
+    let address = driver.address().await.unwrap();
+    for held in ["pause", "savestate"] {
+        for turn in ["start", "stop", "kill", "restart"] {
+            driver.start(&subject.work()).await.unwrap();
+            assert!(world.run(&["controlvm", &id, held]).status.success());
+            let (done, after) = match turn {
+                "start" => (driver.start(&subject.work()).await, MachineState::Running),
+                "stop" => (driver.stop(&subject.work()).await, MachineState::Stopped),
+                "kill" => (driver.kill(&subject.work()).await, MachineState::Stopped),
+                _ => (driver.restart(&subject.work()).await, MachineState::Running),
+            };
+            done.unwrap();
+            assert_eq!(driver.state().await.unwrap(), after, "{held} {turn}");
+        }
+    }
+    assert_eq!(driver.address().await.unwrap(), address);
+}
+
+#[tokio::test]
+async fn a_machine_comes_back_after_its_adapter_went() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let address = driver.address().await.unwrap();
+    driver.stop(&subject.work()).await.unwrap();
+    world.change(|state| {
+        state["adapters"] = json!([]);
+        state["servers"] = json!([]);
+    });
+    driver.start(&subject.work()).await.unwrap();
+    assert_eq!(driver.address().await.unwrap(), address);
+    assert_eq!((world.count("adapters"), world.count("servers")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_vm_that_went_behind_our_back_is_said_so_and_removed_in_peace() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    world.change(|state| state["vms"] = json!([]));
+    let lost = driver.start(&subject.work()).await;
+    assert!(matches!(lost, Err(DriverError::Gone { .. })), "{lost:?}");
+    driver.remove(&subject.work()).await.unwrap();
+    assert!(subject.journal().owned().is_empty());
+    assert_eq!(world.count("adapters"), 0);
+}
+
+#[tokio::test]
+async fn a_vm_whose_files_went_is_removed() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    driver.kill(&subject.work()).await.unwrap();
+    fs::remove_dir_all(subject.machine_dir().join("n1")).unwrap();
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((world.count("vms"), world.count("adapters")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_locked_vm_is_waited_for() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    driver.kill(&subject.work()).await.unwrap();
+    world.forget_calls();
+    let busy = json!({"begins": "startvm", "exit": 1, "times": 3, "err": recorded("startvm-already-running")});
+    world.wish(json!({"failures": [busy]}));
+    driver.start(&subject.work()).await.unwrap();
+    let tries = world
+        .calls()
+        .iter()
+        .filter(|call| call.starts_with("startvm"))
+        .count();
+    assert_eq!(tries, 4);
+}
+
+#[tokio::test]
+async fn what_others_attached_to_the_adapter_keeps_it() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let made = world.path("others");
+    fs::create_dir_all(&made).unwrap();
+    let theirs = [
+        "createvm",
+        "--basefolder",
+        made.to_str().unwrap(),
+        "--name",
+        "theirs",
+    ];
+    assert!(world.run(&theirs).status.success());
+    let attach = [
+        "modifyvm",
+        "theirs",
+        "--nic2",
+        "hostonly",
+        "--hostonlyadapter2",
+        "vboxnet0",
+    ];
+    assert!(world.run(&attach).status.success());
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((world.count("vms"), world.count("adapters")), (1, 1));
+    let kept = &world.state()["servers"][0]["kept"];
+    assert_eq!(kept, &json!({}), "the address was given back");
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_and_given_or_refused() {
+    let world = World::new();
+    let kind = world.kind();
+    let asked = |address| [("virtualbox-hostonly-address", text(address))];
+    let first = subject(&kind, "first", asked("192.168.58.77"));
+    let mut driver = first.configure();
+    driver.create(&first.work()).await.unwrap();
+    assert_eq!(driver.address().await.unwrap().to_string(), "192.168.58.77");
+
+    let second = subject(&kind, "second", asked("192.168.58.77"));
+    let mut refused = second.configure();
+    let error = refused.create(&second.work()).await.unwrap_err();
+    assert_data_eq!(
+        shown(&error),
+        str![[r#"
+error: cannot create: the machine cannot have the address 192.168.58.77 on 192.168.58.0/24: it is another's, or among those that the DHCP server gives to anybody (192.168.58.128 to 192.168.58.254)
+hint: choose another with --virtualbox-hostonly-address, or leave the choice to rmachine
+
+"#]]
+    );
+    refused.remove(&second.work()).await.unwrap();
+
+    let third = subject(&kind, "third", asked("dhcp"));
+    let mut moving = third.configure();
+    assert!(moving.capabilities().address_moves);
+    moving.create(&third.work()).await.unwrap();
+    assert!(moving.capabilities().address_moves);
+    assert_eq!(
+        moving.address().await.unwrap().to_string(),
+        "192.168.58.128"
+    );
+}
