@@ -19,9 +19,12 @@ pub struct Kernel {
     pub kvm_takes_at_load: Option<bool>,
 }
 
-/// From this version on, VirtualBox leaves it to KVM to switch virtualization on, and fails where
-/// KVM is loaded and has not.
-const WANTS_KVM_ON: Version = Version::new(7, 2, 10);
+/// From this version on, VirtualBox goes together with a KVM that has taken virtualization.
+const SHARES_WITH_KVM: Version = Version::new(7, 2, 10);
+
+/// From this version on, it goes together with one that is loaded and has not, too; those between
+/// leave it to KVM to switch virtualization on, and fail where it did not.
+const NEEDS_NO_KVM: Version = Version::new(7, 2, 22);
 
 impl Kernel {
     /// Looks at the kernel of the computer with this root.
@@ -52,15 +55,16 @@ impl Kernel {
 
     fn conflict(&self, version: Version) -> Option<CheckFailure> {
         let takes = self.kvm_takes_at_load.filter(|_| self.kvm)?;
-        match (takes, version >= WANTS_KVM_ON) {
-            (true, false) => Some(found(
+        let (shares, needs_none) = (version >= SHARES_WITH_KVM, version >= NEEDS_NO_KVM);
+        match (takes, shares, needs_none) {
+            (true, false, _) => Some(found(
                 "kvm",
                 format!(
                     "KVM is loaded and has taken the processor's virtualization, which VirtualBox {version} cannot share"
                 ),
                 FREE_VIRTUALIZATION,
             )),
-            (false, true) => Some(found(
+            (false, true, false) => Some(found(
                 "kvm",
                 format!(
                     "KVM is loaded with enable_virt_at_load off, and VirtualBox {version} fails or freezes the computer then"
@@ -78,7 +82,8 @@ mod tests {
 
     #[test]
     fn kvm_is_in_the_way_in_both_directions() {
-        let (old, new) = (Version::new(7, 0, 22), Version::new(7, 2, 22));
+        let (old, new) = (Version::new(7, 0, 22), Version::new(7, 2, 12));
+        let newest = Version::new(7, 2, 22);
         let subjects = |kvm, takes, version| -> Vec<String> {
             let kernel = Kernel {
                 vboxdrv: true,
@@ -97,6 +102,8 @@ mod tests {
             (true, None, new),
             (false, Some(true), old),
             (false, Some(false), new),
+            (true, Some(true), newest),
+            (true, Some(false), newest),
         ] {
             assert!(
                 subjects(kvm, takes, version).is_empty(),
