@@ -72,8 +72,10 @@ fn unusable(error: &ManageError) -> CheckFailure {
 }
 
 fn kernel(machine: &Machine, version: Version, told: &str) -> Vec<CheckFailure> {
-    if machine.surroundings.system != System::Linux {
-        return Vec::new();
+    let system = machine.surroundings.system;
+    if system != System::Linux {
+        let failure = architecture(system, std::env::consts::ARCH);
+        return failure.into_iter().collect();
     }
     let mut kernel = Kernel::look(&machine.surroundings.root);
     kernel.vboxdrv &= !Trouble::module_is_missing(told);
@@ -81,6 +83,17 @@ fn kernel(machine: &Machine, version: Version, told: &str) -> Vec<CheckFailure> 
         kernel.kvm = false;
     }
     kernel.failures(version)
+}
+
+/// VirtualBox runs VMs of the computer's own architecture, and boot2docker is for x86.
+fn architecture(system: System, processor: &str) -> Option<CheckFailure> {
+    (system == System::MacOs && processor != "x86_64").then(|| {
+        found(
+            "processor",
+            format!("VirtualBox on {processor} runs no VMs of x86, which boot2docker needs"),
+            "make the machine with another driver, such as docker",
+        )
+    })
 }
 
 /// What the computer cannot hold.
@@ -207,6 +220,13 @@ async fn adapters(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn apples_own_processors_run_no_boot2docker() {
+        assert!(architecture(System::MacOs, "aarch64").is_some());
+        assert!(architecture(System::MacOs, "x86_64").is_none());
+        assert!(architecture(System::Windows, "x86_64").is_none());
+    }
 
     #[test]
     fn a_machine_must_fit() {

@@ -47,6 +47,10 @@ pub async fn start(
         MachineState::Saved => {
             // Most of its settings cannot be changed now, and need not: it had all of them.
             machine.config.ssh_port = ssh_rule(&vm).unwrap_or(machine.config.ssh_port);
+            {
+                let _held = machine.lock(work).await?;
+                attach::ensure(machine, operation, work).await?;
+            }
             launch(machine, &manage, Some(&vm), operation, work).await
         }
         MachineState::Stopped => {

@@ -1,5 +1,5 @@
 //! The driver on a real VirtualBox: `RMACHINE_TEST_VBOXMANAGE` names its VBoxManage, and
-//! `RMACHINE_TEST_ISO` a boot2docker image to boot. `tests/lab/virtualbox` has both.
+//! `RMACHINE_TEST_ISO` a boot2docker image to boot. `tests/lab/virtualbox-driver.sh` has both.
 
 #![allow(
     clippy::print_stdout,
@@ -106,10 +106,10 @@ async fn on(driver: &dyn Driver, command: &str) -> String {
     }
 }
 
-/// The machine has the address that the driver tells, on the card that it should have it on.
+/// The machine lets the key in that was put on its disk, and has the address that the driver tells.
 async fn has_its_address(driver: &dyn Driver) {
     let address = driver.address().await.unwrap();
-    let seen = on(driver, "ip -4 addr show dev eth1").await;
+    let seen = on(driver, "ip -4 addr").await;
     assert!(
         seen.contains(&format!("inet {address}/24")),
         "{address}: {seen}"
@@ -133,9 +133,6 @@ async fn machines_live_and_keep_their_addresses() {
     told("create", began);
     has_its_address(first.as_ref()).await;
     told("create, to its sshd", began);
-    let key = on(first.as_ref(), "head -c 29 /dev/sda").await;
-    assert_eq!(key, "boot2docker, please format-me");
-
     // While the first one's DHCP server is running.
     let began = Instant::now();
     second.create(&two.work()).await.unwrap();

@@ -1,0 +1,194 @@
+//! Machines that other programs made: docker-machine, and Boot2Docker before it.
+
+#![allow(clippy::unwrap_used, reason = "the set-up of a test may fail")]
+#![allow(missing_docs, reason = "a test")]
+
+#[allow(dead_code, reason = "each test needs some of it")]
+mod world;
+
+use std::fs;
+
+use rmachine_driver::{MachineState, ResourceJournal as _};
+use serde_json::json;
+
+use world::{World, subject, text};
+
+#[tokio::test]
+async fn a_machine_of_docker_machine_is_driven_and_removed() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "old", []);
+    let directory = subject.machine_dir().to_str().unwrap().to_owned();
+    for words in [
+        &[
+            "createvm",
+            "--basefolder",
+            &directory,
+            "--name",
+            "old",
+            "--register",
+        ][..],
+        &["hostonlyif", "create"],
+        &[
+            "modifyvm",
+            "old",
+            "--nic1",
+            "nat",
+            "--natpf1",
+            "ssh,tcp,127.0.0.1,34427,,22",
+        ],
+        &[
+            "modifyvm",
+            "old",
+            "--nic2",
+            "hostonly",
+            "--hostonlyadapter2",
+            "vboxnet0",
+        ],
+    ] {
+        assert!(world.run(words).status.success(), "{words:?}");
+    }
+    // Where docker-machine had it before VirtualBox allowed only some addresses.
+    world.change(|state| {
+        state["adapters"][0]["address"] = json!("192.168.99.1");
+        state["servers"][0]["address"] = json!("192.168.99.2");
+        state["servers"][0]["lower"] = json!("192.168.99.100");
+        state["servers"][0]["upper"] = json!("192.168.99.254");
+    });
+    let record = json!({
+        "IPAddress": "192.168.99.100", "MachineName": "old", "SSHUser": "docker",
+        "SSHPort": 34427, "SSHKeyPath": "", "StorePath": "", "VBoxManager": {},
+        "HostInterfaces": {}, "CPU": 1, "Memory": 1024, "DiskSize": 20000,
+        "HostOnlyCIDR": "192.168.99.1/24", "UIType": "headless", "SwarmMaster": false,
+    });
+    let mut driver = subject.load(record.as_object().unwrap().clone());
+    assert!(driver.capabilities().address_moves);
+    assert_eq!(driver.state().await.unwrap(), MachineState::Stopped);
+    driver.start(&subject.work()).await.unwrap();
+    assert_eq!(
+        driver.address().await.unwrap().to_string(),
+        "192.168.99.100"
+    );
+    let endpoint = driver.ssh().await.unwrap().unwrap();
+    assert_eq!(endpoint.port, Some(34427));
+    assert_eq!(
+        endpoint.identity.unwrap(),
+        subject.machine_dir().join("id_rsa")
+    );
+    assert_eq!(
+        world.state()["servers"][0]["kept"],
+        json!({}),
+        "its addresses are left alone"
+    );
+    driver.stop(&subject.work()).await.unwrap();
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.count("vms"), 0);
+    // Not ours: docker-machine's other machines are on it.
+    assert_eq!((world.count("adapters"), world.count("servers")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_vm_of_somebody_else_with_the_machines_name_stays() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "old", []);
+    let elsewhere = world.path("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let create = [
+        "createvm",
+        "--basefolder",
+        elsewhere.to_str().unwrap(),
+        "--name",
+        "old",
+    ];
+    assert!(world.run(&create).status.success());
+    let record = json!({"MachineName": "old", "SSHPort": 1});
+    let mut driver = subject.load(record.as_object().unwrap().clone());
+    let error = driver.remove(&subject.work()).await.unwrap_err();
+    assert!(error.to_string().contains("not this machine's"), "{error}");
+    assert_eq!(world.count("vms"), 1);
+}
+
+#[tokio::test]
+async fn a_boot2docker_vm_is_copied_while_it_is_off() {
+    let world = World::new();
+    fs::create_dir_all(world.path("home/.ssh")).unwrap();
+    fs::write(world.path("home/.ssh/id_boot2docker"), "a key").unwrap();
+    fs::create_dir_all(world.path("elsewhere")).unwrap();
+    let disk = world.path("elsewhere/b2d.vmdk");
+    fs::write(&disk, "a disk").unwrap();
+    let (elsewhere, disk) = (world.path("elsewhere"), disk.to_str().unwrap().to_owned());
+    for words in [
+        &[
+            "createvm",
+            "--basefolder",
+            elsewhere.to_str().unwrap(),
+            "--name",
+            "boot2docker-vm",
+        ][..],
+        &[
+            "modifyvm",
+            "boot2docker-vm",
+            "--memory",
+            "2048",
+            "--cpus",
+            "2",
+        ],
+        &[
+            "storagectl",
+            "boot2docker-vm",
+            "--name",
+            "SATA",
+            "--add",
+            "sata",
+        ],
+        &[
+            "storageattach",
+            "boot2docker-vm",
+            "--storagectl",
+            "SATA",
+            "--port",
+            "1",
+            "--device",
+            "0",
+            "--type",
+            "hdd",
+            "--medium",
+            &disk,
+        ],
+        &["startvm", "boot2docker-vm", "--type", "headless"],
+    ] {
+        assert!(world.run(words).status.success(), "{words:?}");
+    }
+    let kind = world.kind();
+    let flags = [("virtualbox-import-boot2docker-vm", text("boot2docker-vm"))];
+    let subject = subject(&kind, "copy", flags);
+    let mut driver = subject.configure();
+    let error = driver.create(&subject.work()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("only while it is off"),
+        "{error}"
+    );
+
+    assert!(
+        world
+            .run(&["controlvm", "boot2docker-vm", "poweroff"])
+            .status
+            .success()
+    );
+    driver.create(&subject.work()).await.unwrap();
+    let config = driver.config();
+    assert_eq!(
+        (&config["Memory"], &config["CPU"]),
+        (&json!(2048), &json!(2))
+    );
+    let own = |name: &str| fs::read_to_string(subject.machine_dir().join(name)).unwrap();
+    assert_eq!(
+        (own("disk.vmdk").as_str(), own("id_ed25519").as_str()),
+        ("a disk", "a key")
+    );
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.count("vms"), 1, "the copied one stays");
+    assert_eq!(fs::read_to_string(&disk).unwrap(), "a disk");
+    assert!(subject.journal().owned().is_empty());
+}
