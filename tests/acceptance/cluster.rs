@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Tries until it goes well, and tells what was seen last when it never does.
 #[track_caller]
-fn wait_for(what: &str, mut check: impl FnMut() -> Result<(), String>) {
+pub fn wait_for(what: &str, mut check: impl FnMut() -> Result<(), String>) {
     let started = Instant::now();
     while let Err(seen) = check() {
         assert!(started.elapsed() < LIMIT, "{what}: {seen}");
@@ -20,7 +20,7 @@ fn wait_for(what: &str, mut check: impl FnMut() -> Result<(), String>) {
 }
 
 /// The names of a cluster's nodes, by `docker info`, with whether each is healthy.
-fn nodes(me: &Person, master: &str) -> Vec<(String, bool)> {
+pub fn nodes(me: &Person, master: &str) -> Vec<(String, bool)> {
     let info = me.docker_swarm(master, "info").ok();
     let mut nodes = Vec::new();
     for line in info.lines() {

@@ -21,5 +21,8 @@ mod containers;
 mod interruption;
 mod owners_configuration;
 mod person;
+mod replicated;
+#[path = "../../swarm/discovery/tests/servers/mod.rs"]
+mod servers;
 mod store;
 mod tls;

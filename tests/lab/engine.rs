@@ -87,6 +87,13 @@ impl Lab {
         }
     }
 
+    /// The address of this machine that hosts reach.
+    pub fn gateway(&self) -> std::net::Ipv4Addr {
+        let format = "{{(index .IPAM.Config 0).Gateway}}";
+        let words = ["network", "inspect", "--format", format, NETWORK];
+        self.engine_ok(20, words).parse().unwrap()
+    }
+
     /// The engine's URL.
     pub fn url(&self) -> &str {
         &self.url

@@ -22,16 +22,17 @@ mod node;
 #[path = "../cluster/party.rs"]
 mod party;
 
-mod etcd;
+#[path = "../../discovery/tests/servers/mod.rs"]
+mod servers;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use etcd::Etcd;
-use lab::Image;
+use lab::{Image, lab};
 use manager::Manager;
 use node::{Node, TINY};
 use party::Party;
+use servers::Server;
 
 /// How long a move may take on a loaded machine.
 const MOVE: Duration = Duration::from_secs(120);
@@ -144,7 +145,7 @@ fn a_restart_of_the_engine_moves_nothing() {
 #[test]
 fn a_place_in_an_overlay_network_is_given_up_and_taken_again() {
     let party = Party::new();
-    let Some(etcd) = Etcd::start() else {
+    let Some(etcd) = lab().and_then(|lab| Server::etcd_at(lab.gateway(), true)) else {
         return;
     };
     let options = format!(

@@ -1,9 +1,9 @@
-//! Real stores on loopback ports, in directories of their own.
+//! Real stores, in directories of their own. Without an address they listen on the loopback.
 #![allow(dead_code, reason = "each test program has its own servers")]
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -19,7 +19,7 @@ pub struct Server {
     program: PathBuf,
     arguments: Vec<String>,
     data: PathBuf,
-    port: u16,
+    address: SocketAddr,
     child: Option<Child>,
     dir: TempDir,
 }
@@ -27,11 +27,16 @@ pub struct Server {
 impl Server {
     /// An etcd; `None`, with the reason printed, where there is none.
     pub fn etcd(v2: bool) -> Option<Self> {
+        Self::etcd_at(Ipv4Addr::LOCALHOST, v2)
+    }
+
+    /// As [`Server::etcd`], at an address of this machine.
+    pub fn etcd_at(at: Ipv4Addr, v2: bool) -> Option<Self> {
         let program = program("etcd")?;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let (port, peers) = (free_port(), free_port());
-        let client = format!("http://127.0.0.1:{port}");
+        let client = format!("http://{at}:{port}");
         let peer = format!("http://127.0.0.1:{peers}");
         let arguments = vec![
             format!("--data-dir={}", data.display()),
@@ -46,7 +51,7 @@ impl Server {
             program,
             arguments,
             data,
-            port,
+            address: (at, port).into(),
             child: None,
             dir,
         };
@@ -57,6 +62,11 @@ impl Server {
     /// A consul that takes sessions of a second; `None`, with the reason printed, where there is
     /// none.
     pub fn consul() -> Option<Self> {
+        Self::consul_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Server::consul`], at an address of this machine.
+    pub fn consul_at(at: Ipv4Addr) -> Option<Self> {
         let program = program("consul")?;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
@@ -65,7 +75,7 @@ impl Server {
         let config = dir.path().join("config.json");
         let settings = format!(
             r#"{{"server": true, "bootstrap_expect": 1, "bind_addr": "127.0.0.1",
-                "client_addr": "127.0.0.1", "session_ttl_min": "1s", "data_dir": {:?},
+                "client_addr": "{at}", "session_ttl_min": "1s", "data_dir": {:?},
                 "performance": {{"raft_multiplier": 1}},
                 "ports": {{"http": {port}, "server": {server}, "serf_lan": {lan},
                            "serf_wan": {wan}, "dns": -1, "grpc": -1}}}}"#,
@@ -76,7 +86,7 @@ impl Server {
             program,
             arguments: vec!["agent".into(), format!("-config-file={}", config.display())],
             data,
-            port,
+            address: (at, port).into(),
             child: None,
             dir,
         };
@@ -86,6 +96,11 @@ impl Server {
 
     /// A ZooKeeper; `None`, with the reason printed, where there is none.
     pub fn zookeeper() -> Option<Self> {
+        Self::zookeeper_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Server::zookeeper`], at an address of this machine.
+    pub fn zookeeper_at(at: Ipv4Addr) -> Option<Self> {
         let java = program("java")?;
         let jar = "/usr/share/java/zookeeper.jar";
         if !PathBuf::from(jar).exists() {
@@ -97,7 +112,7 @@ impl Server {
         let port = free_port();
         let config = dir.path().join("zoo.cfg");
         let settings = format!(
-            "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
+            "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress={at}\n\
              admin.enableServer=false\n",
             data.display()
         );
@@ -109,7 +124,7 @@ impl Server {
                 .map(str::to_owned)
                 .to_vec(),
             data,
-            port,
+            address: (at, port).into(),
             child: None,
             dir,
         };
@@ -129,7 +144,7 @@ impl Server {
             .unwrap();
         self.child = Some(child);
         let until = Instant::now() + START;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(self.address).is_err() {
             let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
             assert!(Instant::now() < until, "it does not listen: {}", log());
             thread::sleep(Duration::from_millis(20));
@@ -149,9 +164,9 @@ impl Server {
         std::fs::remove_dir_all(&self.data).unwrap();
     }
 
-    /// `127.0.0.1:port`
+    /// Where it listens, `address:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.to_string()
     }
 }
 
