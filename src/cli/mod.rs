@@ -11,6 +11,7 @@ mod env;
 mod inspect;
 mod interrupt;
 mod ip;
+mod iso;
 mod kill;
 mod ls;
 mod names;
@@ -70,6 +71,7 @@ enum Command {
     Env(env::Args),
     Inspect(inspect::Args),
     Ip(ip::Args),
+    Iso(iso::Args),
     Kill(kill::Args),
     Ls(ls::Args),
     Provision(provision::Args),
@@ -95,6 +97,7 @@ impl Command {
             Self::Env(args) => env::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::Ip(args) => ip::run(args, app).await,
+            Self::Iso(args) => iso::run(args, app).await,
             Self::Kill(args) => kill::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
             Self::Provision(args) => provision::run(args, app).await,

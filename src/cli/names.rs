@@ -100,14 +100,8 @@ pub fn default(app: &App) -> Result<MachineName, CommandError> {
 
 /// The names that a shell completes.
 pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let process = Process::current();
-    let root = match (process.var("MACHINE_STORAGE_PATH"), process.home()) {
-        (Some(path), _) => path.into(),
-        (None, Some(home)) => home.join(".docker").join("machine"),
-        (None, None) => return Vec::new(),
-    };
     // A shell that completes shows no errors: no names then.
-    let names = Store::open(root).and_then(|store| store.names());
+    let names = store().and_then(|store| store.names().ok());
     let typed = typed.to_string_lossy();
     names
         .unwrap_or_default()
@@ -115,4 +109,14 @@ pub fn candidates(typed: &OsStr) -> Vec<CompletionCandidate> {
         .filter(|name| name.as_str().starts_with(&*typed))
         .map(|name| CompletionCandidate::new(name.as_str()))
         .collect()
+}
+
+/// The store, for a shell that completes.
+pub fn store() -> Option<Store> {
+    let process = Process::current();
+    let root = match (process.var("MACHINE_STORAGE_PATH"), process.home()) {
+        (Some(path), _) => path.into(),
+        (None, home) => home?.join(".docker").join("machine"),
+    };
+    Store::open(root).ok()
 }

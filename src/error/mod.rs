@@ -3,6 +3,7 @@
 //! The libraries' errors are data. In this module, and nowhere else, they become a sentence, its
 //! causes and hints that can be pasted into a shell.
 
+mod iso;
 mod lifecycle;
 mod told;
 

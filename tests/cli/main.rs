@@ -9,6 +9,7 @@ mod completion;
 mod engine;
 mod env;
 mod inspect;
+mod iso;
 mod ls;
 mod names;
 mod output;
