@@ -1,6 +1,10 @@
 //! The driver contract, on a VirtualBox that starts nothing.
 
-#![allow(clippy::unwrap_used, reason = "the set-up of a test may fail")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the set-up of a test may fail, and a count is worth showing"
+)]
 #![allow(missing_docs, reason = "a test")]
 
 #[allow(dead_code, reason = "each test needs some of it")]
@@ -74,6 +78,7 @@ async fn a_create_takes_at_most_half_the_calls_of_docker_machine() {
         let subject = subject(&kind, name, flags);
         let mut driver = subject.configure();
         world.forget_calls();
+        let began = std::time::Instant::now();
         driver.check(&subject.work()).await.unwrap();
         driver.create(&subject.work()).await.unwrap();
         // What comes next asks for these.
@@ -81,6 +86,7 @@ async fn a_create_takes_at_most_half_the_calls_of_docker_machine() {
         driver.ssh().await.unwrap();
         driver.address().await.unwrap();
         let calls = world.calls();
+        println!("{} calls in {:?}", calls.len(), began.elapsed());
         assert!(calls.len() <= most, "{} calls: {calls:#?}", calls.len());
     }
 }

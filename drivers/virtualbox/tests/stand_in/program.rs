@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod answer;
+mod life;
 mod network;
 mod state;
 mod vm;
@@ -76,10 +77,10 @@ fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
         ["setextradata", name, ..] => vm::known(store, name),
         ["sharedfolder", "add", name, ref rest @ ..] => vm::share(store, name, rest),
         ["showvminfo", name, "--machinereadable"] => vm::show(store, name),
-        ["startvm", name, ref rest @ ..] => vm::start(store, wishes, name, rest),
-        ["controlvm", name, ref rest @ ..] => vm::control(store, wishes, name, rest),
-        ["discardstate", name] => vm::discard(store, name),
-        ["unregistervm", name, ref rest @ ..] => vm::unregister(store, name, rest),
+        ["startvm", name, ref rest @ ..] => life::start(store, wishes, name, rest),
+        ["controlvm", name, ref rest @ ..] => life::control(store, wishes, name, rest),
+        ["discardstate", name] => life::discard(store, name),
+        ["unregistervm", name, ref rest @ ..] => life::unregister(store, name, rest),
         ["clonemedium", "disk", from, to] => vm::clone(from, to),
         [command, ..] => usage(2, &format!("Invalid command '{command}'")),
         [] => usage(0, ""),
