@@ -3,11 +3,14 @@
 mod active;
 mod app;
 mod client;
+mod cluster;
 mod completion;
 mod config;
 mod create;
+mod down;
 mod each;
 mod env;
+mod gc;
 mod inspect;
 mod interrupt;
 mod ip;
@@ -15,15 +18,18 @@ mod iso;
 mod kill;
 mod ls;
 mod names;
+mod plan;
 mod provision;
 mod regenerate_certs;
 mod restart;
 mod rm;
+mod run;
 mod scp;
 mod ssh;
 mod start;
 mod status;
 mod stop;
+mod up;
 mod url;
 mod version;
 
@@ -65,24 +71,30 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Active(active::Args),
+    Cluster(cluster::Args),
     Completion(completion::Args),
     Config(config::Args),
     Create(Box<create::Args>),
+    Down(down::Args),
     Env(env::Args),
+    Gc(gc::Args),
     Inspect(inspect::Args),
     Ip(ip::Args),
     Iso(iso::Args),
     Kill(kill::Args),
     Ls(ls::Args),
+    Plan(plan::Args),
     Provision(provision::Args),
     RegenerateCerts(regenerate_certs::Args),
     Restart(restart::Args),
     Rm(rm::Args),
+    Run(run::Args),
     Scp(scp::Args),
     Ssh(ssh::Args),
     Start(start::Args),
     Status(status::Args),
     Stop(stop::Args),
+    Up(up::Args),
     Url(url::Args),
     Version(version::Args),
 }
@@ -91,24 +103,30 @@ impl Command {
     async fn run(self, app: &App) -> Result<Status, CommandError> {
         match self {
             Self::Active(args) => active::run(args, app).await,
+            Self::Cluster(args) => cluster::run(args, app).await,
             Self::Completion(args) => completion::run(args, app).await,
             Self::Config(args) => config::run(args, app).await,
             Self::Create(args) => create::run(*args, app).await,
+            Self::Down(args) => down::run(args, app).await,
             Self::Env(args) => env::run(args, app).await,
+            Self::Gc(args) => gc::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::Ip(args) => ip::run(args, app).await,
             Self::Iso(args) => iso::run(args, app).await,
             Self::Kill(args) => kill::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
+            Self::Plan(args) => plan::run(args, app).await,
             Self::Provision(args) => provision::run(args, app).await,
             Self::RegenerateCerts(args) => regenerate_certs::run(args, app).await,
             Self::Restart(args) => restart::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
+            Self::Run(args) => run::run(args, app).await,
             Self::Scp(args) => scp::run(args, app).await,
             Self::Ssh(args) => ssh::run(args, app).await,
             Self::Start(args) => start::run(args, app).await,
             Self::Status(args) => status::run(args, app).await,
             Self::Stop(args) => stop::run(args, app).await,
+            Self::Up(args) => up::run(args, app).await,
             Self::Url(args) => url::run(args, app).await,
             Self::Version(args) => version::run(args, app).await,
         }

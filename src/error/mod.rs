@@ -3,6 +3,7 @@
 //! The libraries' errors are data. In this module, and nowhere else, they become a sentence, its
 //! causes and hints that can be pasted into a shell.
 
+mod cluster;
 mod iso;
 mod lifecycle;
 mod told;
@@ -29,6 +30,8 @@ pub enum ErrorKind {
     Interrupted,
     /// The machine is not running, and what was asked needs it to.
     NotRunning,
+    /// Some machines of a cluster are as they should be, and others failed.
+    Partial,
     /// A wait ended without what it waited for.
     TimedOut,
     /// No machine has this name.
@@ -50,6 +53,7 @@ impl ErrorKind {
             Self::Busy => 6,
             Self::TimedOut => 7,
             Self::Connection => 8,
+            Self::Partial => 9,
             Self::Interrupted => 130,
         }
     }

@@ -24,17 +24,17 @@ const INTERRUPTED: i32 = 130;
 const STEP_LIMIT: Duration = Duration::from_secs(600);
 
 /// The program at work, with the steps it tells about.
-struct Work {
+pub struct Work {
     child: Child,
     steps: mpsc::Receiver<String>,
 }
 
 impl Work {
     /// Starts the program, which tells of each step before it takes it.
-    fn start(me: &Person, args: &[String]) -> Self {
-        let mut command = me.command(args);
+    pub fn start(me: &Person, args: &[String]) -> Self {
+        let json = ["--progress", "json"].into_iter();
+        let mut command = me.command(json.chain(args.iter().map(String::as_str)));
         command
-            .args(["--progress", "json"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -52,7 +52,7 @@ impl Work {
     }
 
     /// The next step, or nothing when the program has ended.
-    fn next_step(&self) -> Option<String> {
+    pub fn next_step(&self) -> Option<String> {
         match self.steps.recv_timeout(STEP_LIMIT) {
             Ok(step) => Some(step),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
@@ -60,15 +60,25 @@ impl Work {
         }
     }
 
+    /// As [`Work::next_step`], of a program that may have no more steps and not end for long.
+    pub fn next_step_within(&self, limit: Duration) -> Option<String> {
+        self.steps.recv_timeout(limit).ok()
+    }
+
+    /// The program's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Every step of a run that goes well.
-    fn all_steps(self) -> Vec<String> {
+    pub fn all_steps(self) -> Vec<String> {
         let steps = std::iter::from_fn(|| self.next_step()).collect();
         assert_eq!(self.end(), 0);
         steps
     }
 
     /// Waits for the step whose text has this word; the program must not end before.
-    fn reach(&self, word: &str) {
+    pub fn reach(&self, word: &str) {
         let mut seen = Vec::new();
         while let Some(step) = self.next_step() {
             if step.contains(word) {
@@ -89,12 +99,12 @@ impl Work {
         );
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     /// The exit code; -1 after a signal.
-    fn end(mut self) -> i32 {
+    pub fn end(mut self) -> i32 {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -16,6 +16,7 @@ mod lab;
 
 mod access;
 mod adoption;
+mod cluster_file;
 mod cluster;
 mod containers;
 mod interruption;

@@ -45,6 +45,9 @@ pub enum Lease {
 pub struct Owned {
     /// The group that it was made for.
     pub group: String,
+    /// Whether it is a manager: others need it when they leave.
+    #[serde(default)]
+    pub manager: bool,
     /// SHA-256 of each flag that the file gave to its driver. Values may be secrets.
     pub flags: BTreeMap<String, String>,
     /// When it was begun, by its own record: a later machine of the same name is not it.
@@ -72,6 +75,24 @@ impl ClusterJournal {
         self.version
     }
 
+    /// The machines in the order in which they can go: all of one list at the same time, managers
+    /// after those that leave with their help. Managers of swarm mode hand over to each other, so
+    /// they go one by one.
+    pub fn ways_out(&self) -> Vec<Vec<MachineName>> {
+        let names = |manager: bool| {
+            let machines = self.machines.iter();
+            let chosen = machines.filter(move |(_, owned)| owned.manager == manager);
+            chosen.map(|(name, _)| name.clone())
+        };
+        let mut ways = vec![names(false).collect::<Vec<_>>()];
+        match self.orchestrator {
+            Orchestrator::SwarmMode => ways.extend(names(true).rev().map(|name| vec![name])),
+            Orchestrator::Classic | Orchestrator::None => ways.push(names(true).collect()),
+        }
+        ways.retain(|way| !way.is_empty());
+        ways
+    }
+
     /// Whether the cluster is not wanted any more. The caller holds its lock, so no process that
     /// it was made for is alive.
     pub fn is_over(&self, now: OffsetDateTime) -> bool {
@@ -88,6 +109,7 @@ impl Owned {
     pub(crate) fn of(member: &Member) -> Self {
         Self {
             group: member.group.clone(),
+            manager: member.roles.manager,
             flags: digests(&member.given),
             since: None,
         }

@@ -60,6 +60,15 @@ impl Orchestrator {
             Self::None => "none",
         }
     }
+
+    /// The same in the words of the machines' lifecycle; `None` where nothing joins them.
+    pub(crate) fn of_machines(self) -> Option<rmachine_lifecycle::Orchestrator> {
+        match self {
+            Self::Classic => Some(rmachine_lifecycle::Orchestrator::Classic),
+            Self::SwarmMode => Some(rmachine_lifecycle::Orchestrator::SwarmMode),
+            Self::None => None,
+        }
+    }
 }
 
 impl fmt::Display for Orchestrator {
@@ -93,9 +102,6 @@ impl Cluster {
     /// What this build cannot make yet; `None` where it can make the cluster. The only place that
     /// knows.
     pub fn unsupported(&self) -> Option<&'static str> {
-        if self.orchestrator == Orchestrator::SwarmMode {
-            return Some("clusters with the orchestrator swarm-mode cannot be made yet");
-        }
         if self.store || self.members.iter().any(|member| member.roles.store) {
             return Some("machines with the role store cannot be made yet");
         }

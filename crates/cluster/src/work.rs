@@ -118,9 +118,7 @@ impl Work<'_> {
             Err(LifecycleError::Store(StoreError::Exists { name })) => {
                 // Somebody made it in the meantime: then it is theirs.
                 if !known {
-                    self.guard.update(|journal| {
-                        journal.machines.remove(&name);
-                    })?;
+                    self.forget(&name)?;
                 }
                 Err(StoreError::Exists { name }.into())
             }
@@ -157,12 +155,18 @@ impl Work<'_> {
         })
     }
 
+    fn forget(&self, name: &MachineName) -> Result<(), ClusterError> {
+        self.guard.update(|journal| {
+            journal.machines.remove(name);
+        })
+    }
+
     /// Notes by which beginning the machine is known again.
     fn note_beginning(&self, member: &Member) -> Result<(), ClusterError> {
         let record = match self.machines.store().load(member.name()) {
             Ok(record) => record,
             // A machine for which nothing was made yet leaves nothing behind when it fails.
-            Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(StoreError::NotFound { .. }) => return self.forget(member.name()),
             Err(error) => return Err(error.into()),
         };
         let owned = Owned {

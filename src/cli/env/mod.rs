@@ -66,16 +66,11 @@ async fn set(args: Args, shell: Shell, app: &App) -> Result<String, CommandError
     };
     client.check(&machine).await?;
 
-    let (verify, cert_path) = match &client.certificates {
-        Some(dir) => (Some("1"), Some(as_text(dir)?)),
-        None => (None, None),
-    };
-    let mut variables = vec![
-        (TLS_VERIFY, verify),
-        (HOST, Some(client.url.as_str())),
-        (CERT_PATH, cert_path),
-        (MACHINE_NAME, Some(name)),
-    ];
+    let variables = variables(&client, name)?;
+    let mut variables: Vec<(&str, Option<&str>)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_deref()))
+        .collect();
     let no_proxy = client
         .host()
         .filter(|_| args.no_proxy)
@@ -84,6 +79,24 @@ async fn set(args: Args, shell: Shell, app: &App) -> Result<String, CommandError
         variables.push((name, Some(value)));
     }
     written(shell, &variables)
+}
+
+/// What makes a docker client talk to a machine; a variable without a value has to be unset.
+///
+/// # Errors
+/// When the certificates lie under a path that is not UTF-8.
+pub fn variables(
+    client: &Client,
+    name: &str,
+) -> Result<Vec<(&'static str, Option<String>)>, CommandError> {
+    let directory = client.certificates.as_deref();
+    let directory = directory.map(as_text).transpose()?;
+    Ok(vec![
+        (TLS_VERIFY, directory.map(|_| "1".to_owned())),
+        (HOST, Some(client.url.clone())),
+        (CERT_PATH, directory.map(str::to_owned)),
+        (MACHINE_NAME, Some(name.to_owned())),
+    ])
 }
 
 fn unset(args: &Args, shell: Shell, process: &Process) -> Result<String, CommandError> {

@@ -70,12 +70,13 @@ impl Cluster {
         if !findings.is_empty() {
             return Err(findings.into_problems(text));
         }
-        let swarm = swarm_options(&root, &cluster);
-        let first = cluster.first_manager().map(|first| first.name().clone());
-        for member in &mut cluster.members {
-            member.spec.swarm = swarm
-                .as_ref()
-                .map(|options| request(options, member, first.as_ref()));
+        if let Some(orchestrator) = cluster.orchestrator.of_machines() {
+            let options = swarm_options(&root, &cluster);
+            let first = cluster.first_manager().map(|first| first.name().clone());
+            for member in &mut cluster.members {
+                let request = request(&options, orchestrator, member, first.as_ref());
+                member.spec.swarm = Some(request);
+            }
         }
         Ok(cluster)
     }
@@ -242,15 +243,18 @@ fn roles(cluster: &Cluster, root: &Node, groups: &Node, findings: &mut Findings)
     }
 }
 
-/// The options that a classic cluster's machines have in common.
-fn swarm_options(root: &Node, cluster: &Cluster) -> Option<SwarmOptions> {
+/// The options that the machines of a cluster have in common.
+fn swarm_options(root: &Node, cluster: &Cluster) -> SwarmOptions {
     if cluster.orchestrator != Orchestrator::Classic {
-        return None;
+        return SwarmOptions {
+            is_swarm: true,
+            ..SwarmOptions::default()
+        };
     }
     let swarm = root.field("swarm");
     let text = |field| swarm.and_then(|swarm| text_of(swarm, field));
     let list = |field| swarm.map_or_else(Vec::new, |swarm| texts_of(swarm, field));
-    Some(SwarmOptions {
+    SwarmOptions {
         is_swarm: true,
         discovery: cluster.discovery.clone().unwrap_or_default(),
         host: text("host").unwrap_or(SWARM_HOST).to_owned(),
@@ -262,12 +266,17 @@ fn swarm_options(root: &Node, cluster: &Cluster) -> Option<SwarmOptions> {
             .and_then(|swarm| swarm.field("experimental")?.switch())
             .unwrap_or_default(),
         ..SwarmOptions::default()
-    })
+    }
 }
 
-/// What is asked of one machine. Where the first manager serves the discovery, the others join it,
-/// whatever other clusters there are in the store.
-fn request(options: &SwarmOptions, member: &Member, first: Option<&MachineName>) -> SwarmRequest {
+/// What is asked of one machine. In swarm mode, and where the first manager serves the discovery,
+/// the others join it, whatever other clusters there are in the store.
+fn request(
+    options: &SwarmOptions,
+    orchestrator: rmachine_lifecycle::Orchestrator,
+    member: &Member,
+    first: Option<&MachineName>,
+) -> SwarmRequest {
     let Roles {
         manager, worker, ..
     } = member.roles;
@@ -276,15 +285,16 @@ fn request(options: &SwarmOptions, member: &Member, first: Option<&MachineName>)
         agent: worker,
         ..options.clone()
     };
-    let embedded = options.discovery.is_empty();
-    let joins = embedded && first != Some(member.name());
-    if embedded && !joins {
+    let classic = orchestrator == rmachine_lifecycle::Orchestrator::Classic;
+    let leads = first == Some(member.name());
+    let joins = !leads && (!classic || options.discovery.is_empty());
+    if classic && leads && options.discovery.is_empty() {
         options.discovery = EMBEDDED.to_owned();
     }
     SwarmRequest {
         options,
         join: first.filter(|_| joins).cloned(),
-        ..SwarmRequest::default()
+        orchestrator,
     }
 }
 

@@ -1,4 +1,4 @@
-use rmachine_lifecycle::EMBEDDED;
+use rmachine_lifecycle::{EMBEDDED, Orchestrator, SwarmRequest};
 use rmachine_machine::SwarmOptions;
 
 use super::Seen;
@@ -23,7 +23,7 @@ impl Differences {
         } else if let Some(owned) = owned {
             differences.flags(member, owned);
         }
-        differences.roles(member, &seen.swarm);
+        differences.roles(member, seen);
         if seen.provisioned {
             differences.engine(member, seen);
             differences.swarm(member, &seen.swarm);
@@ -45,13 +45,16 @@ impl Differences {
 
     /// A manager keeps what others need, so nothing becomes one, or ceases to be one, in place; nor
     /// does a machine leave its cluster.
-    fn roles(&mut self, member: &Member, has: &SwarmOptions) {
-        let wanted = member.spec.swarm.as_ref().map(|swarm| &swarm.options);
-        let role = |swarm: &SwarmOptions| (swarm.is_swarm, swarm.master);
-        if wanted.map(role).unwrap_or_default() != role(has) {
+    fn roles(&mut self, member: &Member, seen: &Seen) {
+        let wanted = member.spec.swarm.as_ref();
+        let asked = wanted.map(|swarm| (swarm.orchestrator, swarm.options.master));
+        let has = match &seen.swarm_mode {
+            Some(mode) => Some((Orchestrator::SwarmMode, mode.manager)),
+            None if seen.swarm.is_swarm => Some((Orchestrator::Classic, seen.swarm.master)),
+            None => None,
+        };
+        if asked != has {
             self.lasting.push("another role".to_owned());
-        } else if wanted.is_some_and(|wanted| wanted.agent != has.agent) {
-            self.changes.push("the role worker".to_owned());
         }
     }
 
@@ -83,12 +86,15 @@ impl Differences {
 
     /// What the file leaves open is filled in when the machine is made, and is no difference.
     fn swarm(&mut self, member: &Member, has: &SwarmOptions) {
-        let Some(wanted) = member.spec.swarm.as_ref().map(|swarm| &swarm.options) else {
+        let classic = |swarm: &&SwarmRequest| swarm.orchestrator == Orchestrator::Classic;
+        let Some(wanted) = member.spec.swarm.as_ref().filter(classic) else {
             return;
         };
+        let wanted = &wanted.options;
         let same = |wanted: &String, has: &String| wanted.is_empty() || wanted == has;
         let served = wanted.discovery == EMBEDDED && has.discovery.starts_with(EMBEDDED);
         for (field, same) in [
+            ("role", wanted.agent == has.agent),
             (
                 "discovery",
                 served || same(&wanted.discovery, &has.discovery),

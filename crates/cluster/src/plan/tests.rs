@@ -50,6 +50,7 @@ fn settled(cluster: &Cluster) -> There {
             engine: member.spec.engine.options.clone(),
             tls_sans: Vec::new(),
             swarm: swarm.map(|it| it.options.clone()).unwrap_or_default(),
+            swarm_mode: None,
             state: Some(MachineState::Running),
             gone: false,
             power: true,
@@ -137,7 +138,7 @@ fn options_are_changed_in_place() {
     );
     assert_eq!(
         action(with(|it| it.swarm.agent = false)),
-        change(&["the role worker"], false)
+        change(&["swarm role"], false)
     );
     // What the file leaves open was filled in.
     assert_eq!(

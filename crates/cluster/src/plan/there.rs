@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rmachine_driver::{Driver, MachineName, MachineState};
-use rmachine_machine::{EngineOptions, Phase, Record, SwarmOptions};
+use rmachine_machine::{EngineOptions, Phase, Record, SwarmMode, SwarmOptions};
 use time::OffsetDateTime;
 
 use crate::journal::{Owned, since};
@@ -37,8 +37,10 @@ pub struct Seen {
     pub engine: EngineOptions,
     /// The further names in its engine's certificate.
     pub tls_sans: Vec<String>,
-    /// Its part in a cluster.
+    /// Its part in a classic cluster.
     pub swarm: SwarmOptions,
+    /// Its part in a swarm of swarm mode.
+    pub swarm_mode: Option<SwarmMode>,
     /// Its state; `None` where the driver could not tell in time.
     pub state: Option<MachineState>,
     /// What its driver made is no longer there.
@@ -60,6 +62,7 @@ impl Seen {
             engine: record.engine.clone(),
             tls_sans: record.auth.server_cert_sans.clone(),
             swarm: record.swarm.clone(),
+            swarm_mode: record.own.swarm_mode.clone(),
             state: None,
             gone: false,
             power: capabilities.power,
