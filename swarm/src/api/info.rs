@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use rmachine_engine::ApiWindow;
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value, json};
 
 /// What the manager says of itself.
@@ -63,41 +62,46 @@ pub struct NodeReport<'a> {
     pub version: &'a str,
 }
 
-/// The answer to `GET /info`. Its tree is long where there are many nodes, and made only once.
-pub struct Info<'a> {
-    fields: Map<String, Value>,
-    tree: Vec<Line<'a>>,
+/// What all nodes come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// The running, paused and stopped containers.
+    pub containers: [usize; 3],
+    /// Images, those counted again that several nodes have.
+    pub images: usize,
+    /// Processors.
+    pub cpus: u64,
+    /// Memory in bytes.
+    pub memory: u64,
 }
 
 /// A key and a value that clients print as they are.
 type Line<'a> = [Cow<'a, str>; 2];
 
-/// The field with the tree.
-const TREE: &str = "SystemStatus";
-
 /// The version as the original showed its own: clients look for `swarm/`.
 pub const SERVER_VERSION: &str = concat!("swarm/", env!("CARGO_PKG_VERSION"));
 
-/// `GET /info`. Nodes are shown in the natural order of their names.
+/// `GET /info`, with the [`lines`] of each node in the order in which they are shown.
+///
+/// # Errors
+/// When something cannot be written as JSON.
 pub fn info<'a>(
-    manager: &'a ManagerReport,
-    nodes: &'a [NodeReport<'a>],
-    images: usize,
-) -> Info<'a> {
-    let sum = |kind: usize| -> usize { nodes.iter().map(|node| node.containers[kind]).sum() };
-    let [running, paused, stopped] = [0, 1, 2].map(sum);
-    let cpus: u64 = nodes.iter().map(|node| node.cpus.1).sum();
-    let memory: u64 = nodes.iter().map(|node| node.memory.1).sum();
+    manager: &ManagerReport,
+    sums: Sums,
+    nodes: impl Iterator<Item = &'a str>,
+) -> serde_json::Result<String> {
+    let [running, paused, stopped] = sums.containers;
     let info = json!({
         "ID": "",
         "Containers": running + paused + stopped,
         "ContainersRunning": running,
         "ContainersPaused": paused,
         "ContainersStopped": stopped,
-        "Images": images,
+        "Images": sums.images,
         "Driver": "",
         "DriverStatus": null,
-        TREE: null,
         "Plugins": {"Volume": null, "Network": null, "Authorization": null, "Log": null},
         "Debug": false,
         "SystemTime": rfc3339(SystemTime::now()),
@@ -108,8 +112,8 @@ pub fn info<'a>(
         "OSType": "linux",
         "Architecture": architecture(),
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "NCPU": cpus,
-        "MemTotal": memory,
+        "NCPU": sums.cpus,
+        "MemTotal": sums.memory,
         "DockerRootDir": "",
         "HttpProxy": "",
         "HttpsProxy": "",
@@ -123,23 +127,66 @@ pub fn info<'a>(
         Value::Object(fields) => Some(fields),
         _ => None,
     });
-    Info {
-        fields: fields.flatten().collect(),
-        tree: tree(manager, nodes),
+    let fields: Map<_, _> = fields.flatten().collect();
+    let mut text = serde_json::to_string(&fields)?;
+    // The tree is long: it comes in pieces that are made only when a node changes.
+    text.truncate(text.len() - 1);
+    text.push_str(",\"SystemStatus\":[");
+    text.push_str(&inside(&head(manager, sums.nodes))?);
+    for node in nodes {
+        text.push(',');
+        text.push_str(node);
     }
+    text.push_str("]}\n");
+    Ok(text)
 }
 
-impl Serialize for Info<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
-        for (key, value) in &self.fields {
-            match key.as_str() {
-                TREE => map.serialize_entry(key, &self.tree)?,
-                _ => map.serialize_entry(key, value)?,
-            }
-        }
-        map.end()
+/// The lines of one node in the tree, as the inside of a JSON array.
+///
+/// # Errors
+/// When something cannot be written as JSON.
+pub fn lines(node: &NodeReport<'_>) -> serde_json::Result<String> {
+    let name = match node.name {
+        "" => "(unknown)",
+        name => name,
+    };
+    let mut lines: Vec<Line<'_>> = vec![[format!(" {name}").into(), node.addr.into()]];
+    let (cpus_used, cpus) = node.cpus;
+    let (memory_used, memory) = node.memory;
+    let memory = format!("{} / {}", bytes(memory_used), bytes(memory));
+    let mut line = |key: &'static str, value| lines.push([key.into(), value]);
+    line("  └ ID", node.id.into());
+    line("  └ Status", node.status.into());
+    line("  └ Containers", containers(node).into());
+    line("  └ Reserved CPUs", format!("{cpus_used} / {cpus}").into());
+    line("  └ Reserved Memory", memory.into());
+    line("  └ Labels", labels(node).into());
+    if let Some(error) = node.error {
+        line("  └ Error", error.into());
     }
+    line("  └ UpdatedAt", rfc3339(node.updated_at).into());
+    line("  └ ServerVersion", node.version.into());
+    inside(&lines)
+}
+
+/// Lines as the inside of a JSON array.
+fn inside(lines: &[Line<'_>]) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string(lines)?;
+    text.pop();
+    text.remove(0);
+    Ok(text)
+}
+
+/// What the tree begins with: pairs that clients print as they are, in their order.
+fn head(manager: &ManagerReport, nodes: usize) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = vec![["Role".into(), manager.role.into()]];
+    if let Some(primary) = &manager.primary {
+        lines.push(["Primary".into(), primary.into()]);
+    }
+    lines.push(["Strategy".into(), (&manager.strategy).into()]);
+    lines.push(["Filters".into(), manager.filters.join(", ").into()]);
+    lines.push(["Nodes".into(), nodes.to_string().into()]);
+    lines
 }
 
 /// What says nothing of a cluster, but clients warn or fail without.
@@ -190,44 +237,6 @@ pub fn version(manager: &ManagerReport, window: ApiWindow) -> Value {
         "Experimental": manager.experimental,
         "BuildTime": "",
     })
-}
-
-/// The tree that clients print as it is: pairs in their order.
-fn tree<'a>(manager: &'a ManagerReport, nodes: &'a [NodeReport<'a>]) -> Vec<Line<'a>> {
-    let mut lines: Vec<Line<'a>> = Vec::with_capacity(5 + 10 * nodes.len());
-    let mut line = |key: &'static str, value: Cow<'a, str>| lines.push([key.into(), value]);
-    line("Role", manager.role.into());
-    if let Some(primary) = &manager.primary {
-        line("Primary", primary.into());
-    }
-    line("Strategy", (&manager.strategy).into());
-    line("Filters", manager.filters.join(", ").into());
-    line("Nodes", nodes.len().to_string().into());
-    let mut nodes: Vec<&NodeReport<'_>> = nodes.iter().collect();
-    nodes.sort_by(|a, b| natord::compare(a.name, b.name).then_with(|| a.addr.cmp(b.addr)));
-    for node in nodes {
-        let name = match node.name {
-            "" => "(unknown)",
-            name => name,
-        };
-        lines.push([format!(" {name}").into(), node.addr.into()]);
-        let mut line = |key: &'static str, value: Cow<'a, str>| lines.push([key.into(), value]);
-        line("  └ ID", node.id.into());
-        line("  └ Status", node.status.into());
-        line("  └ Containers", containers(node).into());
-        let (used, total) = node.cpus;
-        line("  └ Reserved CPUs", format!("{used} / {total}").into());
-        let (used, total) = node.memory;
-        let memory = format!("{} / {}", bytes(used), bytes(total));
-        line("  └ Reserved Memory", memory.into());
-        line("  └ Labels", labels(node).into());
-        if let Some(error) = node.error {
-            line("  └ Error", error.into());
-        }
-        line("  └ UpdatedAt", rfc3339(node.updated_at).into());
-        line("  └ ServerVersion", node.version.into());
-    }
-    lines
 }
 
 fn labels(node: &NodeReport<'_>) -> String {
@@ -352,6 +361,12 @@ mod tests {
         }
     }
 
+    fn answered(manager: &ManagerReport, sums: Sums, nodes: &[NodeReport<'_>]) -> Value {
+        let nodes: Vec<_> = nodes.iter().map(|node| lines(node).unwrap()).collect();
+        let text = info(manager, sums, nodes.iter().map(String::as_str)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// As clients print it.
     fn printed(info: &Value) -> String {
         let pairs: Vec<[String; 2]> = serde_json::from_value(info["SystemStatus"].clone()).unwrap();
@@ -365,11 +380,17 @@ mod tests {
     fn a_cluster_looks_as_it_always_did() {
         let labels = labels();
         let mut nodes = [
-            node("node10", "192.168.99.105:2376", "EGYZ:TXBG", &labels),
             node("node2", "192.168.99.104:2376", "A77F:BLVI", &labels),
+            node("node10", "192.168.99.105:2376", "EGYZ:TXBG", &labels),
         ];
-        nodes[0].containers = [1, 0, 1];
-        let info = serde_json::to_value(info(&manager(), &nodes, 4)).unwrap();
+        nodes[1].containers = [1, 0, 1];
+        let sums = Sums {
+            nodes: 2,
+            containers: [3, 0, 1],
+            images: 4,
+            ..Sums::default()
+        };
+        let info = answered(&manager(), sums, &nodes);
         assert_eq!(
             printed(&info),
             "\
@@ -400,8 +421,6 @@ Nodes: 2
         );
         assert_eq!(info["Containers"], 4);
         assert_eq!(info["ContainersStopped"], 1);
-        assert_eq!(info["NCPU"], 2);
-        assert_eq!(info["MemTotal"], 2 * 1_096_290_000_u64);
         assert_eq!(info["Images"], 4);
         assert_eq!(info["Name"], "7d436f0f312b");
     }
@@ -422,7 +441,11 @@ Nodes: 2
             version: "",
             ..node("", "10.0.0.1:2376", "", &none)
         };
-        let info = serde_json::to_value(info(&manager, &[node], 0)).unwrap();
+        let sums = Sums {
+            nodes: 1,
+            ..Sums::default()
+        };
+        let info = answered(&manager, sums, &[node]);
         assert_eq!(
             printed(&info),
             "\
@@ -439,7 +462,6 @@ Nodes: 1
   └ UpdatedAt: 2016-08-24T15:33:34Z
   └ ServerVersion: \n"
         );
-        assert_eq!(info["Containers"], 3);
     }
 
     #[test]

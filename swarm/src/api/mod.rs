@@ -32,6 +32,7 @@ mod recent;
 mod refused;
 mod route;
 mod system;
+mod tree;
 mod volumes;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,7 @@ use call::Call;
 use exec::Execs;
 use logins::Logins;
 use query::Query;
+use tree::Tree;
 
 /// How long the version that is announced to clients is taken to be true.
 const WINDOW_AGE: Duration = Duration::from_secs(1);
@@ -101,6 +103,7 @@ struct Inner {
     settings: ApiSettings,
     execs: Execs,
     logins: Logins,
+    tree: Mutex<Tree>,
     builds: Builds,
     window: Mutex<Option<(Instant, ApiWindow)>>,
 }
@@ -114,6 +117,7 @@ impl Api {
                 settings,
                 execs: Execs::default(),
                 logins: Logins::default(),
+                tree: Mutex::default(),
                 builds: Builds::default(),
                 window: Mutex::default(),
             }),

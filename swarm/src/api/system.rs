@@ -1,16 +1,17 @@
 //! The cluster as a whole: signs of life, versions, `docker info`, logins, disk usage.
 
+use std::sync::PoisonError;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::{Call, read_json};
 use super::fanout;
 use super::forward::{ACTION, LOOKUP, Outgoing, WORK};
-use super::info::{self, ManagerReport, NodeReport};
+use super::info::{self, ManagerReport};
 use super::merge::name_nodes;
 use super::route::{Route, handler};
 use super::{Api, ApiError, Standing, answer};
-use crate::cluster::{NodeStatus, NodeView};
 use crate::listen::Served;
 
 /// The rows of this group.
@@ -46,14 +47,18 @@ async fn version(call: Call) -> Result<Served, ApiError> {
 }
 
 async fn info(call: Call) -> Result<Served, ApiError> {
-    let nodes = call.api.cluster().nodes();
-    let images = nodes.iter().map(|node| node.images).sum();
-    let nodes: Vec<NodeReport<'_>> = nodes.iter().map(report).collect();
-    let manager = call.api.report();
-    let info = info::info(&manager, &nodes, images);
-    let content = serde_json::to_vec(&info);
-    let mut content = content.map_err(|error| ApiError::Internal(error.to_string()))?;
-    content.push(b'\n');
+    let api = &call.api;
+    let nodes = api.cluster().nodes();
+    let mut tree = api
+        .inner
+        .tree
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let content = tree
+        .update(nodes)
+        .and_then(|()| info::info(&api.report(), tree.sums(), tree.nodes()));
+    drop(tree);
+    let content = content.map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(answer::raw_json(content))
 }
 
@@ -119,24 +124,6 @@ impl Api {
             host: settings.host.clone(),
             experimental: settings.experimental,
         }
-    }
-}
-
-fn report(node: &NodeView) -> NodeReport<'_> {
-    let about = node.about.as_deref();
-    NodeReport {
-        name: about.map_or("", |about| &about.name),
-        addr: &node.addr,
-        id: about.map_or("", |about| &about.id),
-        status: node.status.as_str(),
-        containers: [node.counts.running, node.counts.paused, node.counts.stopped],
-        healthy: node.status == NodeStatus::Healthy,
-        cpus: (node.reserved.cpus, node.total.cpus),
-        memory: (node.reserved.memory, node.total.memory),
-        labels: about.map(|about| &about.labels),
-        error: node.error.as_deref(),
-        updated_at: node.updated_at,
-        version: about.map_or("", |about| &about.version),
     }
 }
 

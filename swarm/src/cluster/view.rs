@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::node::NodeStatus;
 
 /// What an engine says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct About {
     /// The engine's own id.
     pub id: String,
@@ -47,7 +47,7 @@ pub struct NodeEngine {
 }
 
 /// A node, as `docker info` shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NodeView {
     /// Where it is reached, `host:port`.
     pub addr: Arc<str>,
