@@ -10,6 +10,7 @@ use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
+use super::iso::MIRROR;
 use crate::Process;
 use crate::drivers::{self, Surroundings};
 use crate::error::CommandError;
@@ -154,6 +155,9 @@ impl App {
         let surroundings = Surroundings {
             home: process.home().cloned(),
             ssh: ssh.clone(),
+            isos: store.layout().cache_dir(),
+            iso_mirror: process.var(MIRROR).map(str::to_owned),
+            virtualbox: drivers::virtualbox(&process),
         };
         let settings = Settings {
             organization: user.unwrap_or("unknown").to_owned(),

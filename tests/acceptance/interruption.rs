@@ -34,9 +34,7 @@ impl Work {
     pub fn start(me: &Person, args: &[String]) -> Self {
         let json = ["--progress", "json"].into_iter();
         let mut command = me.command(json.chain(args.iter().map(String::as_str)));
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (tell, steps) = mpsc::channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -16,8 +16,8 @@ mod lab;
 
 mod access;
 mod adoption;
-mod cluster_file;
 mod cluster;
+mod cluster_file;
 mod containers;
 mod interruption;
 mod owners_configuration;

@@ -1,6 +1,6 @@
 use rmachine_iso::{Cache, IsoName, Sha256, Source};
 
-use super::{megabytes, one};
+use super::{MIRROR, megabytes, one};
 use crate::cli::App;
 use crate::error::{CommandError, Status};
 
@@ -30,9 +30,6 @@ pub struct Args {
     #[arg(long)]
     again: bool,
 }
-
-/// The place that is asked for boot2docker's releases before their own.
-const MIRROR: &str = "MACHINE_ISO_MIRROR";
 
 /// Downloads the ISO.
 pub async fn run(args: Args, app: &App, cache: &Cache) -> Result<Status, CommandError> {
