@@ -151,6 +151,8 @@ elif [ "$init" = sysvinit ]; then
   for link in /etc/rc[2-5].d/S*docker; do
     [ -e "$link" ] && fact serviceenabled yes && break
   done
+  # Its boot starts the engine without a link.
+  grep -qs '^ID=boot2docker' /etc/os-release && fact serviceenabled yes
 fi
 
 [ -n "$dockerd" ] && [ -x "$dockerd" ] || dockerd=$(command -v dockerd 2>/dev/null)
@@ -167,6 +169,8 @@ file /etc/conf.d/docker
 file /etc/hostname
 file /etc/hosts
 file "$state/applied.json"
+file /var/lib/boot2docker/profile
+file /var/lib/boot2docker/etc/hostname
 
 # The slowest question; only single lines are printed until it is answered.
 if [ -n "$dockerd" ]; then

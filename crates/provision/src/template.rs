@@ -5,6 +5,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
 use crate::env_var::EnvVar;
 use crate::error::ProvisionError;
+use crate::plan::tls_paths;
 
 /// The systemd drop-in.
 pub(crate) fn drop_in(command: &str, env: &[String]) -> Result<String, ProvisionError> {
@@ -18,14 +19,47 @@ pub(crate) fn shell_block(
     added: &str,
     env: &[EnvVar],
 ) -> Result<String, ProvisionError> {
-    let env: Vec<Value> = env
-        .iter()
-        .map(|variable| context! { name => variable.name().to_owned(), value => variable.value().to_owned() })
-        .collect();
+    let env = variables(env);
     render(
         "docker-opts.sh",
         context! { kept => kept.map(str::to_owned), added => added.to_owned(), env },
     )
+}
+
+fn variables(env: &[EnvVar]) -> Vec<Value> {
+    env.iter()
+        .map(|variable| context! { name => variable.name().to_owned(), value => variable.value().to_owned() })
+        .collect()
+}
+
+/// As [`shell_block`], for boot2docker, whose script puts the engine's hosts and TLS files on the
+/// command line itself.
+pub(crate) fn boot2docker_block(
+    kept: Option<&str>,
+    added: &str,
+    profile: &Boot2Docker<'_>,
+) -> Result<String, ProvisionError> {
+    render(
+        "boot2docker-profile.sh",
+        context! {
+            kept => kept.map(str::to_owned),
+            added => added.to_owned(),
+            hosts => profile.hosts.clone(),
+            storage => profile.storage.map(str::to_owned),
+            ca => tls_paths::CA,
+            certificate => tls_paths::CERTIFICATE,
+            key => tls_paths::KEY,
+            env => variables(profile.env),
+        },
+    )
+}
+
+/// What boot2docker's profile says beside the engine's arguments.
+pub(crate) struct Boot2Docker<'a> {
+    /// Where the engine listens beside its socket, as arguments.
+    pub hosts: String,
+    pub storage: Option<&'a str>,
+    pub env: &'a [EnvVar],
 }
 
 /// A template with these values in it.
@@ -73,6 +107,10 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
         (
             "docker-opts.sh",
             include_str!("../../../templates/docker-opts.sh.j2"),
+        ),
+        (
+            "boot2docker-profile.sh",
+            include_str!("../../../templates/boot2docker-profile.sh.j2"),
         ),
     ] {
         environment.add_template(name, source)?;

@@ -7,8 +7,10 @@ use crate::options::Contribution;
 use crate::plan::configured::{Configured, Place};
 use crate::plan::daemon_json::{Applied, DaemonJson};
 use crate::plan::steps::Steps;
-use crate::plan::{APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, checks, failure, tls_paths};
-use crate::wanted::Wanted;
+use crate::plan::{
+    APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, checks, failure, shell_file, tls_paths,
+};
+use crate::wanted::{EngineSettings, Wanted};
 
 /// Plans the configuration of an engine that is there.
 pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFailure>> {
@@ -19,6 +21,12 @@ pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFail
         &wanted.engine,
         engine.version.as_ref(),
     ));
+    let boot2docker = shell_file::is_boot2docker(facts);
+    let contributions = match boot2docker {
+        // Its script gives the engine arguments, among them some that would be in both places.
+        true => arguments(&wanted.engine),
+        false => contributions,
+    };
     let place = match Place::of(facts, service) {
         Ok(place) => Some(place),
         Err(refused) => {
@@ -26,7 +34,7 @@ pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFail
             None
         }
     };
-    let json = match daemon_json(facts, &contributions) {
+    let json = match daemon_json(facts, &contributions, boot2docker) {
         Ok(json) => Some(json),
         Err(refused) => {
             failures.extend(refused);
@@ -74,6 +82,27 @@ fn no_service(facts: &Facts) -> CheckFailure {
     )
 }
 
+/// The settings as arguments of dockerd; the storage driver has a variable of its own.
+fn arguments(engine: &EngineSettings) -> Vec<Contribution> {
+    let options = engine.options.iter().map(|option| match &option.value {
+        Some(value) => format!("--{}={value}", option.name),
+        None => format!("--{}", option.name),
+    });
+    let named = |name: &'static str, values: &[String]| {
+        let flags: Vec<String> = values
+            .iter()
+            .map(|value| format!("--{name}={value}"))
+            .collect();
+        flags
+    };
+    options
+        .chain(named("label", &engine.labels))
+        .chain(named("insecure-registry", &engine.insecure_registries))
+        .chain(named("registry-mirror", &engine.registry_mirrors))
+        .map(Contribution::Argument)
+        .collect()
+}
+
 fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
     let mut good = Vec::new();
     let mut bad = Vec::new();
@@ -90,6 +119,7 @@ fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
 fn daemon_json(
     facts: &Facts,
     contributions: &[Contribution],
+    boot2docker: bool,
 ) -> Result<DaemonJson, Vec<CheckFailure>> {
     let earlier = Applied::read(facts.settled_text(APPLIED_NOTE));
     let mut json = DaemonJson::read(facts.settled_text(DAEMON_JSON), earlier).map_err(|error| {
@@ -107,7 +137,8 @@ fn daemon_json(
     ]
     .map(|(key, value)| Contribution::Scalar(key, value));
     let mut failures = Vec::new();
-    for contribution in tls.iter().chain(contributions) {
+    let tls = tls.iter().filter(|_| !boot2docker);
+    for contribution in tls.chain(contributions) {
         match json.misshapen(contribution) {
             Some(key) => failures.push(failure(
                 DAEMON_JSON,

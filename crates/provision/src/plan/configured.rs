@@ -89,15 +89,19 @@ impl Place {
                     .map_err(|error| failure(path, error.to_string(), "report this"))?;
                 (path.as_str(), content)
             }
-            Self::ShellFile(file) => (
-                file.path(),
-                file.with(
-                    &configured.command,
-                    configured.command != *file.command(),
-                    &configured.added(),
-                    &wanted.engine.env,
-                )?,
-            ),
+            Self::ShellFile(file) => {
+                let added = shell_file::Added {
+                    hosts: &configured.hosts,
+                    arguments: &configured.arguments,
+                    storage: wanted.engine.storage_driver.as_deref(),
+                    env: &wanted.engine.env,
+                };
+                let replaced = configured.command != *file.command();
+                (
+                    file.path(),
+                    file.with(&configured.command, replaced, &added)?,
+                )
+            }
         };
         let write = Step::Write(FileWrite {
             path: path.to_owned(),
@@ -136,12 +140,28 @@ impl Configured {
         service: &ServiceFacts,
     ) -> Self {
         let mut command = place.command().clone();
-        let hosts = listen::hosts(
-            &mut command,
-            json.moved_hosts(),
-            service.socket,
-            &wanted.engine,
-        );
+        let arguments: Vec<String> = contributions
+            .iter()
+            .filter_map(|contribution| match contribution {
+                Contribution::Argument(word) => Some(word.clone()),
+                _ => None,
+            })
+            .collect();
+        let hosts = match place {
+            // Its script adds the socket, and one variable holds all other hosts.
+            Place::ShellFile(file) if file.is_boot2docker() => {
+                command.remove(|flag| flag.name == "host");
+                let ours = CommandLine::parse(&arguments.join(" "), &BTreeMap::new());
+                command.remove(|flag| ours.flags().any(|our| gives_way(flag, our)));
+                vec![listen::ours(&wanted.engine)]
+            }
+            _ => listen::hosts(
+                &mut command,
+                json.moved_hosts(),
+                service.socket,
+                &wanted.engine,
+            ),
+        };
         command.remove(|flag| TLS_FLAGS.contains(&flag.name.as_str()));
         let mut warnings = checks::plain_hosts(
             command
@@ -163,13 +183,6 @@ impl Configured {
                 )),
             }
         }
-        let arguments = contributions
-            .iter()
-            .filter_map(|contribution| match contribution {
-                Contribution::Argument(word) => Some(word.clone()),
-                _ => None,
-            })
-            .collect();
         Self {
             json,
             command,
@@ -233,6 +246,21 @@ impl Configured {
         arguments.extend(self.added());
         arguments
     }
+}
+
+/// Whether a flag of the owner cannot stand beside one of ours: it says the same, or another value
+/// where there can be only one.
+fn gives_way(flag: &Flag, our: &Flag) -> bool {
+    let several = options::by_flag(&flag.name)
+        .is_some_and(|row| matches!(row.shape, Shape::List | Shape::Map | Shape::Ulimit));
+    let label = |flag: &Flag| {
+        let (key, _) = flag.value.as_deref()?.split_once('=')?;
+        (flag.name == "label").then(|| key.to_owned())
+    };
+    flag.name == our.name
+        && (!several
+            || flag.value == our.value
+            || (label(our).is_some() && label(flag) == label(our)))
 }
 
 /// What a flag on the command line means in `daemon.json`, where the file can hold several.

@@ -144,6 +144,11 @@ impl DaemonJson {
             .then_some(key)
     }
 
+    /// Whether nothing is to be said in the file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.merged.is_empty()
+    }
+
     /// Hosts that the owner had in the file.
     pub(crate) fn moved_hosts(&self) -> &[String] {
         &self.applied.hosts

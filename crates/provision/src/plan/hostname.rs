@@ -1,18 +1,23 @@
 //! The host's own name.
 
 use crate::facts::Facts;
-use crate::plan::{FileWrite, Step};
+use crate::plan::{FileWrite, Step, shell_file};
 
 const HOSTNAME: &str = "/etc/hostname";
 const HOSTS: &str = "/etc/hosts";
+/// Where boot2docker finds its name after a reboot; its root is in memory.
+const KEPT: &str = "/var/lib/boot2docker/etc/hostname";
 /// Debian's address for a host that has no fixed one.
 const OWN_ADDRESS: &str = "127.0.1.1";
 
 /// What gives the host this name.
 pub(super) fn steps(facts: &Facts, name: &str) -> Vec<Step> {
     let mut steps = Vec::new();
-    if facts.text(HOSTNAME).map(str::trim_end) != Some(name) {
-        steps.push(write(facts, HOSTNAME, format!("{name}\n")));
+    let kept = shell_file::is_boot2docker(facts).then_some(KEPT);
+    for path in std::iter::once(HOSTNAME).chain(kept) {
+        if facts.text(path).map(str::trim_end) != Some(name) {
+            steps.push(write(facts, path, format!("{name}\n")));
+        }
     }
     let hosts = facts.text(HOSTS).unwrap_or_default();
     if !is_named(hosts, name) {

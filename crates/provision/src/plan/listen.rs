@@ -49,11 +49,16 @@ pub(super) fn hosts(
     if lost_socket {
         add(DEFAULT_SOCKET);
     }
-    add(&format!("tcp://{}:{}", engine.bind.in_url(), engine.port));
+    add(&ours(engine));
     if !there.iter().any(|host| is_local(host)) {
         added.insert(0, DEFAULT_SOCKET.to_owned());
     }
     added
+}
+
+/// Where the engine listens for us.
+pub(super) fn ours(engine: &EngineSettings) -> String {
+    format!("tcp://{}:{}", engine.bind.in_url(), engine.port)
 }
 
 /// The TCP port of a host, for those that have one.

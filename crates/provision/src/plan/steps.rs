@@ -126,6 +126,10 @@ impl Steps<'_> {
                 path: APPLIED_NOTE.to_owned(),
             });
         }
+        // Where all of ours is on the command line, there need not be a file.
+        if configured.json.is_empty() && !self.facts.files.contains_key(DAEMON_JSON) {
+            return steps;
+        }
         steps.push(Step::Write(FileWrite {
             path: DAEMON_JSON.to_owned(),
             mode: self
