@@ -2,8 +2,8 @@
 # Builds rmachine and rswarm from this checkout and installs them.
 #
 #   ./install.sh                install the programs and rmachine's shell completions
-#   ./install.sh --demo         the same, and make two machines to look at
-#   ./install.sh --remove-demo  remove those machines and all that was made for them
+#   ./install.sh --demo         the same, and make a cluster of three machines to look at
+#   ./install.sh --remove-demo  remove that cluster and all that was made for it
 #   ./install.sh --uninstall    remove what was installed; machines stay
 #
 # Everything goes below $PREFIX (default /usr/local); `--prefix DIR` says it too. Packages that a
@@ -11,7 +11,8 @@
 set -eu
 
 DEMO=/var/lib/rmachine-demo
-DEMO_MACHINES="demo1 demo2"
+DEMO_CLUSTER=examples/quickstart.yml
+DEMO_MASTER=quick-manager-1
 DEMO_BRIDGE=rmachine-demo
 
 main() {
@@ -123,37 +124,40 @@ demo() {
     [ -e "$DEMO/engine-url" ] || made_on_engine >"$DEMO/made-before"
     printf '%s\n' "$engine" >"$DEMO/engine-url"
     printf '%s\n' "$program" >"$DEMO/program"
-    export MACHINE_STORAGE_PATH="$DEMO/store"
+    export MACHINE_STORAGE_PATH="$DEMO/store" MACHINE_DOCKER_HOST="$engine"
 
-    # Two at once; those that an earlier run has made are only started again.
-    missing=
-    for machine in $DEMO_MACHINES; do
-        timeout 120 "$program" start "$machine" >/dev/null 2>&1 || true
-        timeout 30 "$program" env "$machine" >/dev/null 2>&1 || missing="$missing $machine"
-    done
-    if [ -n "$missing" ]; then
-        say "making$missing; the first time, an image for hosts is built from Debian's packages"
-        # shellcheck disable=SC2086 # a list of names
-        timeout 1800 "$program" create -d docker --docker-host "$engine" $missing ||
-            stop "the machines could not be made; run this again to go on, or ./install.sh --remove-demo"
-    fi
+    # Machines that an earlier run has made are only started again.
+    # shellcheck disable=SC2046 # a list of names
+    timeout 120 "$program" start $("$program" ls -q) >/dev/null 2>&1 || true
+    say "making the cluster of $DEMO_CLUSTER; the first time, an image for hosts is built from" \
+        "Debian's packages"
+    timeout 1800 "$program" up "$DEMO_CLUSTER" ||
+        stop "the cluster could not be made; run this again to go on, or ./install.sh --remove-demo"
 
     show "$program" ls
-    environment=$("$program" env --shell sh demo1)
+    environment=$("$program" env --shell sh --swarm "$DEMO_MASTER")
     eval "$environment"
     # shellcheck disable=SC2016 # to be read, not run
-    printf '\n$ eval "$(rmachine env demo1)"\n'
+    printf '\n$ eval "$(rmachine env --swarm %s)"\n' "$DEMO_MASTER"
     show docker info
+    # An image that needs no registry, for a container on each node.
+    "$companion" image --tag hello:1 | timeout 120 docker load >/dev/null ||
+        stop "the cluster does not take an image"
+    for container in hello1 hello2 hello3; do
+        timeout 60 docker rm --force "$container" >/dev/null 2>&1 || true
+        show docker run --detach --name "$container" hello:1 discovery
+    done
+    show docker ps
     cat <<END
 
-Two machines run, each with an engine of its own behind mutual TLS. To use them:
+A cluster of three machines runs, each with an engine of its own behind mutual TLS. To use it:
 
     export MACHINE_STORAGE_PATH=$MACHINE_STORAGE_PATH
-    eval "\$(rmachine env demo1)"
+    eval "\$(rmachine env --swarm $DEMO_MASTER)"
     docker info
-    rmachine ssh demo2
+    rmachine ssh quick-node-1
 
-To remove them and all that was made for them:
+To remove it and all that was made for it:
 
     ./install.sh --remove-demo
 END
@@ -170,8 +174,7 @@ remove_demo() {
     if [ "$engine" = "unix://$DEMO/docker.sock" ] && ! private_engine_runs "$DEMO"; then
         say "the private engine does not run any more, and its containers with it"
     elif [ -d "$DEMO/store" ] && [ -x "$program" ]; then
-        # shellcheck disable=SC2086 # a list of names
-        MACHINE_STORAGE_PATH=$DEMO/store timeout 300 "$program" rm --force $DEMO_MACHINES
+        MACHINE_STORAGE_PATH=$DEMO/store timeout 300 "$program" down "$DEMO_CLUSTER"
     elif [ -n "$engine" ] && ! private_engine_runs "$DEMO"; then
         stop "rmachine is not there any more to remove the machines; run ./install.sh first"
     fi
@@ -221,7 +224,11 @@ writable() {
 
 # show COMMAND...: what is typed, and what comes of it.
 show() {
-    printf '\n$ %s\n' "$(basename "$1")${2:+ $2}"
+    printf '\n$ %s' "$(basename "$1")"
+    for word; do
+        [ "$word" = "$1" ] || printf ' %s' "$word"
+    done
+    printf '\n'
     timeout 60 "$@"
 }
 
