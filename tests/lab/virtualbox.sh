@@ -172,7 +172,7 @@ status=$?
 cd /
 echo "$status" >/shared/status
 sync
-umount /shared
+umount -l /shared
 echo o >/proc/sysrq-trigger
 sleep 10
 INIT

@@ -13,7 +13,7 @@ use crate::find::{Surroundings, vbox_manage};
 use crate::said::Trouble;
 
 /// How long a question or a change of settings may take: VirtualBox's server may have to start.
-const QUICK: Duration = Duration::from_secs(60);
+const QUICK: Duration = Duration::from_secs(120);
 
 /// How long anything that starts, saves or removes a VM may take.
 const SLOW: Duration = Duration::from_secs(300);

@@ -1,5 +1,6 @@
 //! The driver on a real VirtualBox: `RMACHINE_TEST_VBOXMANAGE` names its VBoxManage, and
 //! `RMACHINE_TEST_ISO` a boot2docker image to boot. `tests/lab/virtualbox-driver.sh` has both.
+//! Where VMs cannot run there, `RMACHINE_TEST_BROKEN` says what is missing: `amd-v` or `module`.
 
 #![allow(
     clippy::print_stdout,
@@ -8,7 +9,7 @@
 )]
 #![allow(missing_docs, reason = "a test")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,9 +121,53 @@ fn told(what: &str, began: Instant) {
     println!("{what}: {:.1} s", began.elapsed().as_secs_f32());
 }
 
+/// What is missing on this computer.
+fn broken() -> Option<String> {
+    std::env::var("RMACHINE_TEST_BROKEN").ok()
+}
+
+#[tokio::test]
+async fn a_computer_that_cannot_run_vms_says_why() {
+    let (Some((kind, program)), Some(broken)) = (kind(), broken()) else {
+        println!("skipped: RMACHINE_TEST_BROKEN names nothing that is missing");
+        return;
+    };
+    let (found, refused) = match broken.as_str() {
+        "amd-v" => ("virtualization: ", "offers no AMD-V"),
+        _ => (
+            "kernel module: ",
+            "kernel module of host-only adapters is not loaded",
+        ),
+    };
+    let subject = subject(&kind, "one");
+    let mut driver = subject.configure();
+    let error = driver.check(&subject.work()).await.unwrap_err();
+    println!("{error}");
+    assert!(error.to_string().contains(found), "{error}");
+    let error = driver.create(&subject.work()).await.unwrap_err();
+    println!("{error}");
+    assert!(error.to_string().contains(refused), "{error:?}");
+    driver.remove(&subject.work()).await.unwrap();
+    assert!(subject.journal().owned().is_empty());
+    nothing_is_left(&program).await;
+}
+
+async fn nothing_is_left(program: &Path) {
+    for list in ["vms", "hostonlyifs", "hdds"] {
+        let listed = Command::new(program).args(["list", list]).output().await;
+        let told = String::from_utf8(listed.unwrap().stdout).unwrap();
+        // The wrapper of distributions has something to say first.
+        let told = told
+            .lines()
+            .filter(|line| line.contains(": ") || line.starts_with('"'));
+        let told: Vec<&str> = told.filter(|line| !line.starts_with("WARNING")).collect();
+        assert!(told.is_empty(), "{list}: {told:?}");
+    }
+}
+
 #[tokio::test]
 async fn machines_live_and_keep_their_addresses() {
-    let Some((kind, program)) = kind() else {
+    let (Some((kind, program)), None) = (kind(), broken()) else {
         return;
     };
     let (one, two) = (subject(&kind, "one"), subject(&kind, "two"));
@@ -156,12 +201,5 @@ async fn machines_live_and_keep_their_addresses() {
     first.kill(&one.work()).await.unwrap();
     first.remove(&one.work()).await.unwrap();
     assert!(one.journal().owned().is_empty());
-    for list in ["vms", "hostonlyifs", "hdds"] {
-        let listed = Command::new(&program)
-            .args(["list", list])
-            .output()
-            .await
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&listed.stdout), "", "{list}");
-    }
+    nothing_is_left(&program).await;
 }
