@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
-use rmachine_driver::{CheckFailure, Operation};
+use rmachine_driver::{CheckFailure, Operation, ResourceJournal};
 
 use crate::answer::{self, Host, Version};
 use crate::config::Config;
@@ -24,7 +24,10 @@ const UNTRIED: Version = Version::new(7, 3, 0);
 const FIRST_DISK: u64 = 300;
 
 /// Every reason found why the machine cannot be made; and what a person should know.
-pub async fn failures(machine: &Machine) -> (Vec<CheckFailure>, Vec<String>) {
+pub async fn failures(
+    machine: &Machine,
+    resources: &dyn ResourceJournal,
+) -> (Vec<CheckFailure>, Vec<String>) {
     let manage = match VBoxManage::find(&machine.surroundings) {
         Ok(manage) => manage,
         Err(error) => return (vec![unusable(&error)], Vec::new()),
@@ -61,7 +64,7 @@ pub async fn failures(machine: &Machine) -> (Vec<CheckFailure>, Vec<String>) {
         }
     }
     failures.extend(disk(machine));
-    failures.extend(name(machine, &manage).await);
+    failures.extend(name(machine, &manage, resources).await);
     failures.extend(adapters(machine, &manage).await);
     (failures, warnings)
 }
@@ -158,17 +161,23 @@ fn free_megabytes(directory: &Path) -> Option<u64> {
 }
 
 /// docker-machine goes by names; two VMs of one name would be one to it.
-async fn name(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
+async fn name(
+    machine: &Machine,
+    manage: &VBoxManage,
+    resources: &dyn ResourceJournal,
+) -> Option<CheckFailure> {
     let told = match manage.run(["list", "vms"]).await {
         Ok(told) => told,
         Err(error) => return Some(unusable(&error)),
     };
     let name = machine.context.name.as_str();
+    let owned = resources.owned();
+    let of_ours = |id: &str| {
+        let known = machine.config.vm_id.as_ref().map(|id| id.as_str());
+        known == Some(id) || owned.iter().any(|resource| resource.id == id)
+    };
     let vms = answer::registered_vms(&told);
-    let of_ours = machine.config.vm_id.as_ref().map(|id| id.as_str());
-    let other = vms
-        .iter()
-        .find(|vm| vm.name == name && Some(vm.id.as_str()) != of_ours)?;
+    let other = vms.iter().find(|vm| vm.name == name && !of_ours(&vm.id))?;
     Some(found(
         "vm",
         format!(

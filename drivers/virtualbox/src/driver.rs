@@ -52,7 +52,7 @@ impl Driver for Machine {
     }
 
     async fn check(&self, work: &Work<'_>) -> Result<(), DriverError> {
-        let (failures, warnings) = check::failures(self).await;
+        let (failures, warnings) = check::failures(self, work.resources).await;
         for warning in warnings {
             work.report.warn(&warning);
         }

@@ -177,6 +177,7 @@ async fn finishes(world: &World, cut: &str) {
     let mut driver = machine(world, &kind);
     let journal = Journal::of(world);
     with(&journal, async |work| {
+        driver.check(work).await.unwrap();
         driver.create(work).await.unwrap();
         assert_eq!(driver.state().await.unwrap(), MachineState::Running);
         assert_eq!(driver.address().await.unwrap().to_string(), "192.168.58.3");
