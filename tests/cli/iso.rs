@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{Ran, World};
 use server::{Behaviour, Server, iso};
 
 #[allow(dead_code, reason = "of what the server can, this program asks less")]
@@ -117,4 +117,23 @@ fn proxies_and_the_mirror_are_used() {
         .unwrap();
     assert!(pulled.status.success(), "{pulled:?}");
     assert_eq!(asked(1), "GET /b2d/v19.03.12/boot2docker.iso HTTP/1.1");
+}
+
+#[test]
+fn says_what_is_missing_to_build_one() {
+    let world = World::new();
+    let mut build = world.command(["iso", "build"]);
+    let refused = Ran::of(build.env("PATH", "/nowhere")).failure(3);
+    assert!(refused.contains("mksquashfs"), "{refused}");
+    assert!(
+        refused.contains("hint: apt-get install -y apt "),
+        "{refused}"
+    );
+
+    fs::write(world.path().join("list"), "rmachine-iso 1\nengine 19.03\n").unwrap();
+    let refused = world.run(["iso", "build", "--lock", "list"]).failure(2);
+    assert!(
+        refused.contains("list, line 2: no image is made with"),
+        "{refused}"
+    );
 }

@@ -64,6 +64,7 @@ pub async fn run(args: Args, app: &App, cache: &Cache) -> Result<Status, Command
         name,
         packages,
         archive: args.archive,
+        search_path: app.process.var("PATH").unwrap_or_default().to_owned(),
     };
     one(app, &order.name, async |line| {
         let built = rmachine_iso::build(cache, &order, line).await?;

@@ -43,6 +43,8 @@ pub struct BuildOrder {
     pub packages: BuildPackages,
     /// A place that has Debian's archive; `None` for the one that this computer's apt uses.
     pub archive: Option<String>,
+    /// Where the programs are that build it, as in `PATH`.
+    pub search_path: String,
 }
 
 /// Which packages an ISO is made of.
@@ -75,7 +77,7 @@ pub async fn build(
     order: &BuildOrder,
     report: &dyn Report,
 ) -> Result<Built, BuildError> {
-    let programs = Programs::find()?;
+    let programs = Programs::find(&order.search_path)?;
     let work = Work::begin(cache)?;
     let (engine, epoch) = match &order.packages {
         BuildPackages::Newest(engine, epoch) => (*engine, *epoch),

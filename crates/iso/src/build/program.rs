@@ -34,9 +34,8 @@ pub(super) struct Programs {
 
 impl Programs {
     /// Looks for all that is needed.
-    pub(super) fn find() -> Result<Self, BuildError> {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let search_path = format!("{path}:{MORE_PLACES}");
+    pub(super) fn find(search_path: &str) -> Result<Self, BuildError> {
+        let search_path = format!("{search_path}:{MORE_PLACES}");
         let is_there = |name: &str| which::which_in(name, Some(&search_path), "/").is_ok();
         let missing = NEEDED.iter().filter(|(program, _)| !is_there(program));
         let (programs, packages): (Vec<_>, Vec<_>) = missing.copied().unzip();
