@@ -8,7 +8,7 @@
 use std::fs;
 use std::time::Duration;
 
-use rmachine_cluster::{ClusterError, ClusterJournal, Clusters, Lease, Owned};
+use rmachine_cluster::{ClusterError, ClusterJournal, Clusters, Lease, Orchestrator, Owned};
 use rmachine_driver::MachineName;
 use rmachine_machine::Store;
 use tempfile::TempDir;
@@ -108,6 +108,28 @@ fn a_journal_that_cannot_be_read_is_named() {
     }
     fs::write(&path, good.to_string()).unwrap();
     world.clusters.take(&name("d"), Duration::ZERO).unwrap();
+}
+
+#[test]
+fn managers_go_after_those_that_they_help_to_leave() {
+    let world = World::new();
+    let mut journal = world.journal(None);
+    for (machine, manager) in [("m1", true), ("m2", true), ("n1", false), ("n2", false)] {
+        let owned = Owned {
+            manager,
+            ..Owned::default()
+        };
+        journal.machines.insert(name(machine), owned);
+    }
+    let ways = |journal: &ClusterJournal| {
+        let ways = journal.ways_out().into_iter();
+        let names = |way: Vec<MachineName>| way.iter().map(ToString::to_string).collect();
+        ways.map(names).collect::<Vec<Vec<String>>>()
+    };
+    journal.orchestrator = Orchestrator::Classic;
+    assert_eq!(ways(&journal), [["n1", "n2"], ["m1", "m2"]]);
+    journal.orchestrator = Orchestrator::SwarmMode;
+    assert_eq!(ways(&journal), [vec!["n1", "n2"], vec!["m2"], vec!["m1"]]);
 }
 
 #[test]

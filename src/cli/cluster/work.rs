@@ -222,9 +222,8 @@ fn told(done: &Done) -> String {
 }
 
 fn not_begun(name: &MachineName) -> CommandError {
-    CommandError::failed("not begun: a machine that it needs has failed")
-        .of_machine(name.as_str())
-        .hint("rmachine up")
+    let told = CommandError::failed("not begun: a machine that it needs has failed");
+    told.of_machine(name.as_str())
 }
 
 /// One line for all machines: what was done, and what stays.

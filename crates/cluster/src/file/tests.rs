@@ -144,6 +144,37 @@ fn without_a_discovery_all_join_the_first_manager() {
 }
 
 #[test]
+fn in_swarm_mode_all_join_the_first_manager() {
+    let cluster = read(
+        "name: d\norchestrator: swarm-mode\ndefaults: {driver: docker}\ngroups:\n  head: {roles: [manager], count: 3}\n  node: {}\n",
+    )
+    .unwrap();
+    let requests: Vec<_> = cluster
+        .members
+        .iter()
+        .map(|member| {
+            let swarm = member.spec.swarm.as_ref().unwrap();
+            assert_eq!(
+                swarm.orchestrator,
+                rmachine_lifecycle::Orchestrator::SwarmMode
+            );
+            let join = swarm.join.as_ref().map(|name| name.to_string());
+            (swarm.options.master, join)
+        })
+        .collect();
+    let first = Some("d-head-1".to_owned());
+    assert_eq!(
+        requests,
+        [
+            (true, None),
+            (true, first.clone()),
+            (true, first.clone()),
+            (false, first),
+        ]
+    );
+}
+
+#[test]
 fn the_environment_stands_in_for_a_flag_that_is_absent() {
     let cluster = read("name: d\norchestrator: none\ngroups: {n: {driver: docker}}\n").unwrap();
     let member = &cluster.members[0];

@@ -93,19 +93,27 @@ impl Differences {
         let wanted = &wanted.options;
         let same = |wanted: &String, has: &String| wanted.is_empty() || wanted == has;
         let served = wanted.discovery == EMBEDDED && has.discovery.starts_with(EMBEDDED);
+        // What only a manager or only an agent is told is nothing to the other.
+        let (manager, agent) = (wanted.master, wanted.agent);
         for (field, same) in [
-            ("role", wanted.agent == has.agent),
+            ("role", agent == has.agent),
             (
                 "discovery",
                 served || same(&wanted.discovery, &has.discovery),
             ),
-            ("host", same(&wanted.host, &has.host)),
+            ("host", !manager || same(&wanted.host, &has.host)),
             ("image", same(&wanted.image, &has.image)),
-            ("strategy", same(&wanted.strategy, &has.strategy)),
-            ("opt", wanted.arbitrary_flags == has.arbitrary_flags),
+            (
+                "strategy",
+                !manager || same(&wanted.strategy, &has.strategy),
+            ),
+            (
+                "opt",
+                !manager || wanted.arbitrary_flags == has.arbitrary_flags,
+            ),
             (
                 "join-opt",
-                wanted.arbitrary_join_flags == has.arbitrary_join_flags,
+                !agent || wanted.arbitrary_join_flags == has.arbitrary_join_flags,
             ),
             (
                 "experimental",

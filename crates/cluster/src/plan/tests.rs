@@ -131,10 +131,12 @@ fn options_are_changed_in_place() {
     assert_eq!(
         action(with(|it| {
             it.tls_sans = vec!["x".to_owned()];
+            it.swarm.arbitrary_join_flags = vec!["delay=1s".to_owned()];
+            // Not told to an agent.
             it.swarm.strategy = "binpack".to_owned();
             it.state = Some(MachineState::Stopped);
         })),
-        change(&["engine tls-san", "swarm strategy"], true)
+        change(&["engine tls-san", "swarm join-opt"], true)
     );
     assert_eq!(
         action(with(|it| it.swarm.agent = false)),
