@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::Path;
+
 use rmachine_driver::{DriverError, MachineState, Operation, Work};
 
 use crate::answer::{self, Vm};
@@ -8,6 +11,9 @@ use crate::{failure, keys};
 
 /// Where Boot2Docker left the key of its VM, in the home directory.
 const KEY: &str = ".ssh/id_boot2docker";
+
+/// What the name of the file beside the disk ends with while the disk is being copied.
+const COPYING: &str = "copying";
 
 /// Copies the disk, the key and the size of a Boot2Docker VM, which stays as it is.
 pub async fn copy(
@@ -23,30 +29,48 @@ pub async fn copy(
     if let Some(number) = vm.field("memory").and_then(|n| n.parse().ok()) {
         machine.config.memory = number;
     }
-    if let Some(home) = &machine.surroundings.home {
-        keys::take_over(&home.join(KEY), &machine.config.ssh_key_path)?;
-    }
-    if machine.disk_file().exists() {
+    let Some(home) = &machine.surroundings.home else {
+        return Err(failure::backend(
+            Operation::Create,
+            format!("there is no home directory in which {KEY} could be"),
+        ));
+    };
+    keys::take_over(&home.join(KEY), &machine.config.ssh_key_path)?;
+    let (disk, copying) = (
+        machine.disk_file(),
+        machine.disk_file().with_extension(COPYING),
+    );
+    if disk.exists() && !copying.exists() {
         return Ok(());
     }
-    let Some(disk) = vm.medium(CONTROLLER, 1) else {
+    let Some(source) = vm.medium(CONTROLLER, 1) else {
         return Err(failure::backend(
             Operation::Create,
             format!("the VM {name} has no disk at port 1 of its controller {CONTROLLER}"),
         ));
     };
     work.report.step("copying the disk of the Boot2Docker VM");
-    // VirtualBox takes a copy that is cut off away itself, and knows a finished one by its file.
-    let to = machine.disk_file();
+    clear(manage, &disk, &copying).await?;
     let clone = [
         "clonemedium".as_ref(),
         "disk".as_ref(),
-        disk.as_ref(),
-        to.as_os_str(),
+        source.as_ref(),
+        disk.as_os_str(),
     ];
     let cloned = manage.run_slow(clone).await;
     cloned.map_err(|error| failure::manage(Operation::Create, "copying the disk", error))?;
-    Ok(())
+    fs::remove_file(&copying).map_err(|source| failure::file(&copying, source))
+}
+
+/// Takes away what a copy that was cut off left, and marks that one is being made.
+async fn clear(manage: &VBoxManage, disk: &Path, copying: &Path) -> Result<(), DriverError> {
+    if disk.exists() {
+        // VirtualBox may know it as a disk, or not.
+        let close = ["closemedium".as_ref(), "disk".as_ref(), disk.as_os_str()];
+        let _ = manage.run(close).await;
+        fs::remove_file(disk).map_err(|source| failure::file(disk, source))?;
+    }
+    fs::write(copying, "").map_err(|source| failure::file(copying, source))
 }
 
 /// The VM that is copied.

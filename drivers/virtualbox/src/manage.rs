@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::find::{Surroundings, vbox_manage};
 use crate::said::Trouble;
@@ -17,6 +17,10 @@ const QUICK: Duration = Duration::from_secs(120);
 
 /// How long anything that starts, saves or removes a VM may take.
 const SLOW: Duration = Duration::from_secs(300);
+
+/// How often a server of VirtualBox's that is not there is asked for again, and after what pause.
+const SERVER_TRIES: u32 = 4;
+const SERVER_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the output of a program that has ended is waited for: what it started may hold on to it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -57,10 +61,30 @@ impl VBoxManage {
         self.within(SLOW, arguments).await
     }
 
+    /// VirtualBox's server goes a few seconds after its last client; who comes at that moment is
+    /// refused before anything is done, and comes again.
     async fn within<A: AsRef<OsStr>>(
         &self,
         limit: Duration,
         arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, ManageError> {
+        let arguments: Vec<A> = arguments.into_iter().collect();
+        let mut tries = SERVER_TRIES;
+        loop {
+            match self.once(limit, &arguments).await {
+                Err(error) if tries > 0 && error.is(Trouble::NoServer) => {
+                    tries -= 1;
+                    sleep(SERVER_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn once<A: AsRef<OsStr>>(
+        &self,
+        limit: Duration,
+        arguments: &[A],
     ) -> Result<String, ManageError> {
         let mut command = Command::new(&self.program);
         command.args(arguments);

@@ -176,6 +176,10 @@ async fn a_boot2docker_vm_is_copied_while_it_is_off() {
             .status
             .success()
     );
+    // As if an earlier copy had been cut off.
+    for left in ["disk.vmdk", "disk.copying"] {
+        fs::write(subject.machine_dir().join(left), "half").unwrap();
+    }
     driver.create(&subject.work()).await.unwrap();
     let config = driver.config();
     assert_eq!(
@@ -187,6 +191,7 @@ async fn a_boot2docker_vm_is_copied_while_it_is_off() {
         (own("disk.vmdk").as_str(), own("id_ed25519").as_str()),
         ("a disk", "a key")
     );
+    assert!(!subject.machine_dir().join("disk.copying").exists());
     driver.remove(&subject.work()).await.unwrap();
     assert_eq!(world.count("vms"), 1, "the copied one stays");
     assert_eq!(fs::read_to_string(&disk).unwrap(), "a disk");

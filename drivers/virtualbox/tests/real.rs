@@ -59,7 +59,7 @@ fn kind() -> Option<(VirtualBoxKind, PathBuf)> {
 
 fn subject<'a>(kind: &'a VirtualBoxKind, name: &str) -> Subject<'a> {
     let flags = [
-        ("virtualbox-memory", FlagValue::Number(256)),
+        ("virtualbox-memory", FlagValue::Number(768)),
         ("virtualbox-no-share", FlagValue::Switch(true)),
     ];
     Subject::new(kind, name, flags)

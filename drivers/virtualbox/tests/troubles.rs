@@ -279,6 +279,20 @@ async fn a_newer_virtualbox_is_warned_of_and_used() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_between_two_calls_is_asked_again() {
+    let world = World::new();
+    let gone = json!({"begins": "dhcpserver", "exit": 1, "times": 2, "err": recorded("no-server")});
+    world.wish(json!({"failures": [gone]}));
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let tries = world.calls();
+    let tries = tries.iter().filter(|call| call.starts_with("dhcpserver"));
+    assert_eq!(tries.count(), 3);
+}
+
+#[tokio::test]
 async fn a_locked_vm_is_waited_for() {
     let world = World::new();
     let kind = world.kind();
