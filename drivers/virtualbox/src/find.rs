@@ -31,29 +31,6 @@ pub enum System {
     Windows,
 }
 
-impl Surroundings {
-    /// What the variables of an environment tell; empty ones tell nothing.
-    pub fn of_environment(
-        variable: impl Fn(&str) -> Option<OsString>,
-        home: Option<PathBuf>,
-    ) -> Self {
-        let given = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let installed = ["VBOX_INSTALL_PATH", "VBOX_MSI_INSTALL_PATH"];
-        Self {
-            home,
-            search_path: given("PATH"),
-            vbox_manage: given("VBOX_MANAGE").map(PathBuf::from),
-            install_paths: installed
-                .into_iter()
-                .filter_map(given)
-                .map(PathBuf::from)
-                .collect(),
-            locale: given("LC_ALL"),
-            ..Self::default()
-        }
-    }
-}
-
 impl Default for Surroundings {
     fn default() -> Self {
         Self {
@@ -128,23 +105,6 @@ mod tests {
             .open(&path)
             .unwrap();
         path
-    }
-
-    #[test]
-    fn an_environment_tells_where_to_look() {
-        let variable = |name: &str| match name {
-            "PATH" => Some("/bin".into()),
-            "VBOX_MSI_INSTALL_PATH" => Some("C:\\VirtualBox".into()),
-            "VBOX_MANAGE" => Some(OsString::new()),
-            _ => None,
-        };
-        let surroundings = Surroundings::of_environment(variable, None);
-        assert_eq!(surroundings.vbox_manage, None);
-        assert_eq!(surroundings.search_path, Some("/bin".into()));
-        assert_eq!(
-            surroundings.install_paths,
-            [PathBuf::from("C:\\VirtualBox")]
-        );
     }
 
     #[test]
