@@ -20,6 +20,7 @@ mod cluster;
 mod cluster_file;
 mod containers;
 mod interruption;
+mod iso;
 mod owners_configuration;
 mod person;
 mod replicated;
