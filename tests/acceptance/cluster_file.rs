@@ -176,6 +176,32 @@ fn a_cluster_follows_its_file_and_goes_without_a_trace() {
 }
 
 #[test]
+fn a_file_makes_a_cluster_of_either_kind() {
+    let Some(cluster) = Cluster::new("co") else {
+        return;
+    };
+    let me = &cluster.me;
+    let groups = "defaults: {driver: docker, flags: {docker-host: '$HOST'}}\n\
+         groups:\n  m: {roles: [manager]}\n  e: {}\n";
+    for (orchestrator, count, nodes) in [
+        ("classic", "docker info | grep -c 'Status: Healthy'", "1"),
+        ("swarm-mode", "docker node ls -q | wc -l", "2"),
+    ] {
+        cluster.file(&format!("orchestrator: {orchestrator}\n{groups}"));
+        me.rmachine(["up", "--wait", "--timeout", "60s"]).ok();
+        assert_eq!(cluster.planned(), ["keep"; 2], "{orchestrator}");
+        let again = me.rmachine(["--progress", "json", "up", "--wait"]);
+        assert!(!again.err.contains("\"step\""), "{again:?}");
+        again.ok();
+        let manager = format!("{}-m-1", cluster.name);
+        let env = format!("eval \"$(rmachine env --swarm {manager})\"; {count}");
+        assert_eq!(me.shell(&env).ok(), nodes, "{orchestrator}");
+        me.rmachine(["down"]).ok();
+        assert_eq!(cluster.left(), "", "{orchestrator}");
+    }
+}
+
+#[test]
 fn a_machine_that_fails_does_not_undo_the_others() {
     let Some(cluster) = Cluster::new("pf") else {
         return;
