@@ -20,6 +20,10 @@ pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(60);
 /// Between two questions to an engine that does not answer yet.
 pub(crate) const ENGINE_PAUSE: Duration = Duration::from_millis(100);
 
+/// For one call about the companion's image and containers: an engine that is busy with its disk
+/// takes long over an image.
+pub(crate) const COMPANION_CALL: Duration = Duration::from_secs(60);
+
 /// For a manager's answer over TLS once its container has started.
 pub(crate) const MANAGER_ANSWER: Duration = Duration::from_secs(30);
 

@@ -14,13 +14,13 @@ impl Machines {
         &self,
         name: &MachineName,
         driver: &dyn Driver,
-    ) -> Result<(Engine, VersionInfo), LifecycleError> {
+    ) -> Result<VersionInfo, LifecycleError> {
         let url = driver.url().await?;
         let engine = self.engine(name, &url)?;
         let started = Instant::now();
         loop {
             match engine.version().await {
-                Ok(version) => return Ok((engine, version)),
+                Ok(version) => return Ok(version),
                 Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
                     tokio::time::sleep(bounds::ENGINE_PAUSE).await;
                 }

@@ -4,7 +4,7 @@ use rmachine_provision::{Interface, Plan, ProvisionError, Stage, apply, plan, re
 
 use crate::host::{Booting, Host, resolved};
 use crate::wanted::{key_type, sans, wanted};
-use crate::{LifecycleError, Machines};
+use crate::{LifecycleError, Machines, bounds};
 
 /// What `provision` did, or would do.
 #[derive(Debug)]
@@ -117,9 +117,11 @@ impl Machines {
         work: &Work<'_>,
     ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
-        let (engine, version) = self.engine_answers(guard.name(), driver).await?;
+        let version = self.engine_answers(guard.name(), driver).await?;
         if guard.record().swarm.is_swarm {
             guard.begin(Phase::Joined)?;
+            let url = driver.url().await?;
+            let engine = self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?;
             self.join_cluster(guard, driver, interfaces, (&engine, &version), work.report)
                 .await?;
         }

@@ -221,6 +221,8 @@ impl Remake {
             Some(Self::WithoutPrivilege)
         } else if lower.contains("address already in use")
             || lower.contains("port is already allocated")
+            // Somebody else's store, whose locks are its own, took the network for unused.
+            || (lower.contains("network ") && lower.contains(" not found"))
         {
             Some(Self::ElsewhereOnTheNetwork)
         } else if lower.contains("user configured subnets")

@@ -129,7 +129,7 @@ impl Machines {
             return Ok(());
         }
         let url = driver.url().await?;
-        let engine = self.engine(guard.name(), &url)?;
+        let engine = self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?;
         for name in [part::AGENT, part::MANAGER] {
             rmachine_companion::remove(&engine, name).await?;
         }
@@ -310,7 +310,8 @@ impl Machines {
                 continue;
             };
             let swarm = &record.swarm;
-            let is_ready = name == *own || record.own.journal.is_done(Phase::Ready);
+            // One that is being converged at this moment answers all the same.
+            let is_ready = name == *own || record.own.journal.is_done(Phase::Provisioned);
             if !(swarm.master && swarm.discovery == discovery && is_ready) {
                 continue;
             }
