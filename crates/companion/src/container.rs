@@ -1,11 +1,9 @@
-use std::fmt::Write as _;
-
 use http::Method;
 use rmachine_engine::{Engine, EngineError, full};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::CompanionError;
+use crate::archive::{add, hex};
 
 /// The label with the hash of all that was asked of a container: another hash, another container.
 const SPEC_LABEL: &str = "io.rmachine.companion.spec";
@@ -186,23 +184,13 @@ impl Container {
 
     /// The hash of all that is asked of it, its files included.
     fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.body().to_string());
+        let mut all = self.body().to_string();
         for file in &self.files {
-            hash.update(format!(
-                "\0{} {:o} {}\0",
-                file.name,
-                file.mode,
-                file.content.len()
-            ));
-            hash.update(&file.content);
+            let head = format!("\0{} {:o} {}\0", file.name, file.mode, file.content.len());
+            all.push_str(&head);
+            all.push_str(&file.content);
         }
-        let mut text = String::with_capacity(64);
-        for byte in hash.finalize() {
-            // A string takes whatever is written to it.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        hex(all.as_bytes())
     }
 
     fn archive(&self) -> Result<Vec<u8>, CompanionError> {
@@ -212,15 +200,7 @@ impl Container {
         };
         let mut archive = tar::Builder::new(Vec::new());
         for file in &self.files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(file.content.len() as u64);
-            header.set_mode(file.mode);
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(0);
-            archive
-                .append_data(&mut header, file.name, file.content.as_bytes())
-                .map_err(failed)?;
+            add(&mut archive, file.name, file.mode, file.content.as_bytes()).map_err(failed)?;
         }
         archive.into_inner().map_err(failed)
     }

@@ -1,8 +1,9 @@
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+
+use crate::archive::{add, hex};
 
 /// Where the binary lies in the image.
 const BINARY: &str = "rswarm";
@@ -122,21 +123,6 @@ fn layer(binary: &[u8]) -> io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-fn add(
-    archive: &mut tar::Builder<Vec<u8>>,
-    path: &str,
-    mode: u32,
-    content: &[u8],
-) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    archive.append_data(&mut header, path, content)
-}
-
 /// Inside a container the manager listens on every address, as the original's image had it.
 fn config(architecture: Architecture, version: &str, diff_id: &str, binary: &str) -> Value {
     json!({
@@ -157,15 +143,6 @@ fn config(architecture: Architecture, version: &str, diff_id: &str, binary: &str
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{diff_id}")]},
         "history": [{"created": EPOCH, "created_by": "rmachine"}],
     })
-}
-
-fn hex(content: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(content) {
-        // A string takes whatever is written to it.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! whatever is there already stays. This crate knows engines, and no machines, files of the store
 //! or flags. Start reading at [`part::Manager`] for what runs, [`converge`] for how it comes about.
 
+mod archive;
 mod container;
 mod error;
 mod image;

@@ -35,6 +35,25 @@ impl Machines {
         }
     }
 
+    /// A certificate or key in the machine's directory.
+    pub(crate) fn certificate_file(
+        &self,
+        name: &MachineName,
+        file: MachineFile,
+    ) -> Result<String, LifecycleError> {
+        self.store
+            .read_file(name, file)?
+            .ok_or_else(|| LifecycleError::HalfPair {
+                present: self.store.layout().record(name).display().to_string(),
+                missing: self
+                    .store
+                    .layout()
+                    .machine_file(name, file)
+                    .display()
+                    .to_string(),
+            })
+    }
+
     /// The engine at a URL, reached with the certificates in the machine's directory.
     pub(crate) fn engine(&self, name: &MachineName, url: &str) -> Result<Engine, LifecycleError> {
         self.engine_within(name, url, bounds::ENGINE_CALL)
@@ -47,19 +66,10 @@ impl Machines {
         url: &str,
         limit: Duration,
     ) -> Result<Engine, LifecycleError> {
-        let read = |file: MachineFile| {
-            let path = self.store.layout().machine_file(name, file);
-            self.store
-                .read_file(name, file)?
-                .ok_or_else(|| LifecycleError::HalfPair {
-                    present: self.store.layout().record(name).display().to_string(),
-                    missing: path.display().to_string(),
-                })
-        };
         let identity = ClientIdentity {
-            ca: read(MachineFile::CaCertificate)?,
-            certificate: read(MachineFile::ClientCertificate)?,
-            key: read(MachineFile::ClientKey)?.into(),
+            ca: self.certificate_file(name, MachineFile::CaCertificate)?,
+            certificate: self.certificate_file(name, MachineFile::ClientCertificate)?,
+            key: self.certificate_file(name, MachineFile::ClientKey)?.into(),
         };
         let config = client_config(&identity).map_err(|source| LifecycleError::Certificate {
             what: format!("the client's certificates of {name}"),

@@ -199,24 +199,7 @@ impl Machines {
     }
 
     fn manager_certificates(&self, guard: &MachineGuard) -> Result<Certificates, LifecycleError> {
-        let read = |file| -> Result<String, LifecycleError> {
-            guard
-                .read_file(file)?
-                .ok_or_else(|| LifecycleError::HalfPair {
-                    present: self
-                        .store
-                        .layout()
-                        .record(guard.name())
-                        .display()
-                        .to_string(),
-                    missing: self
-                        .store
-                        .layout()
-                        .machine_file(guard.name(), file)
-                        .display()
-                        .to_string(),
-                })
-        };
+        let read = |file| self.certificate_file(guard.name(), file);
         Ok(Certificates {
             ca: read(MachineFile::CaCertificate)?,
             certificate: read(MachineFile::ServerCertificate)?,
