@@ -118,13 +118,13 @@ fn run(world: &World, command: &str) {
 /// A world with the directories and files that the recordings speak of.
 fn lab() -> World {
     let world = World::new();
-    for made in ["lab/vms", "lab/work"] {
+    for made in ["lab/vms", "lab/disk"] {
         fs::create_dir_all(world.path(made)).unwrap();
     }
     for file in [
         "lab/boot2docker.iso",
-        "lab/work/fake.iso",
-        "lab/work/disk.vmdk",
+        "lab/disk/fake.iso",
+        "lab/disk/disk.vmdk",
     ] {
         fs::write(world.path(file), "").unwrap();
     }
@@ -231,7 +231,7 @@ fn settings_are_as_recorded() {
     let world = lab();
     run(
         &world,
-        "createvm --basefolder /lab/work --name lab1 --register",
+        "createvm --basefolder /lab/disk --name lab1 --register",
     );
     run(
         &world,
@@ -274,7 +274,7 @@ fn settings_are_as_recorded() {
     play(&world, "guestproperty-get");
     run(
         &world,
-        "createvm --basefolder /lab/work --name a/b --register",
+        "createvm --basefolder /lab/disk --name a/b --register",
     );
     play(&world, "vms");
     play(&world, "clonemedium");

@@ -111,7 +111,7 @@ fn vms_are_read() {
 
     let full = vm(&out("showvminfo-full"));
     assert!(full.has_controller("SATA") && full.shares("hosthome"));
-    assert_eq!(full.medium("SATA", 1), Some("/lab/work/disk.vmdk"));
+    assert_eq!(full.medium("SATA", 1), Some("/lab/disk/disk.vmdk"));
     for (name, state) in [
         ("saved", MachineState::Saved),
         ("paused", MachineState::Paused),
