@@ -102,9 +102,10 @@ fn a_client_of_another_authority_is_refused() {
 #[test]
 fn an_engine_that_is_not_there_is_told() {
     let (world, _) = world("127.0.0.1");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    // Bound, it is nobody else's; the kernel refuses who connects, as nothing listens.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = silent.local_addr().unwrap().port();
     world.machine("n2", &format!("tcp://127.0.0.1:{port}"), |_| {});
     for file in ["ca.pem", "cert.pem", "key.pem"] {
         let from = world.machine_dir("n1").join(file);

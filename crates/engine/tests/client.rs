@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -148,9 +148,10 @@ async fn tells_who_refused_whom() {
 
 #[tokio::test]
 async fn nobody_there_is_unreachable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("tcp://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, it is nobody else's; the kernel refuses who connects, as nothing listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("tcp://{}", socket.local_addr().unwrap());
     let error = plain(&url).ping().await.unwrap_err();
     assert!(
         matches!(error, EngineError::Unreachable { .. }),

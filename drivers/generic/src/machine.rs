@@ -271,12 +271,12 @@ fn names_no_host(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     use rmachine_driver::{Silent, Unrecorded};
     use rmachine_ssh::{Environment, pinned};
+    use tokio::net::TcpSocket;
 
     use super::*;
 
@@ -406,12 +406,14 @@ mod tests {
     #[tokio::test]
     async fn the_state_is_whether_sshd_answers() {
         let dir = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Bound, it is nobody else's; the kernel refuses who connects until it listens.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut driver = machine(dir.path(), "127.0.0.1");
-        driver.settings.ssh_port = Some(listener.local_addr().unwrap().port());
-        assert_eq!(driver.state().await.unwrap(), MachineState::Running);
-        drop(listener);
+        driver.settings.ssh_port = Some(socket.local_addr().unwrap().port());
         assert_eq!(driver.state().await.unwrap(), MachineState::Stopped);
+        let _sshd = socket.listen(1).unwrap();
+        assert_eq!(driver.state().await.unwrap(), MachineState::Running);
         let lost = machine(dir.path(), "nowhere.invalid");
         assert!(matches!(
             lost.state().await,

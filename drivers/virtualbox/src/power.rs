@@ -357,9 +357,12 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let other = port_for(Some(port), 0).unwrap();
         assert_ne!(other, port);
-        drop(taken);
-        assert_eq!(port_for(Some(port), 0).unwrap(), port);
-        assert_eq!(port_for(None, port).unwrap(), port);
+        // Another process may be quicker to take a port that is free: seldom twenty times.
+        let kept = (0..20).any(|_| {
+            let port = port_for(None, 0).unwrap();
+            port_for(Some(port), 0).unwrap() == port && port_for(None, port).unwrap() == port
+        });
+        assert!(kept);
         assert_ne!(port_for(None, 0).unwrap(), 0);
     }
 }
