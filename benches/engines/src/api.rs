@@ -87,7 +87,7 @@ fn route(
             json_answer(201, &json!({"Id": id, "Warnings": []}))
         }
         ("GET", ["containers", name, "json"]) => {
-            json_answer(200, &shapes::inspected(&engine.find(name)?))
+            json_answer(200, &shapes::inspected(engine.find(name)?.as_ref()))
         }
         ("POST", ["containers", name, "start"]) => {
             engine.start(name)?;
@@ -124,6 +124,8 @@ fn list(engine: &Engine, query: &HashMap<String, String>) -> Value {
         .get("filters")
         .and_then(|filters| serde_json::from_str(filters).ok())
         .unwrap_or_default();
+    let limit = query.get("limit").and_then(|limit| limit.parse().ok());
+    let limit = limit.filter(|limit| *limit > 0);
     let is_wanted = |id: &str| match &filters["id"] {
         Value::Array(ids) => ids.iter().any(|wanted| wanted == id),
         Value::Object(ids) => ids.contains_key(id),
@@ -132,9 +134,10 @@ fn list(engine: &Engine, query: &HashMap<String, String>) -> Value {
     let listed = engine.list();
     let listed = listed
         .iter()
-        .filter(|container| all || container.state == State::Running)
-        .filter(|container| is_wanted(&container.id));
-    listed.map(shapes::listed).collect()
+        .filter(|container| all || limit.is_some() || container.state == State::Running)
+        .filter(|container| is_wanted(&container.id))
+        .take(limit.unwrap_or(usize::MAX));
+    listed.map(|container| shapes::listed(container)).collect()
 }
 
 fn events(engine: &Engine) -> Answer {

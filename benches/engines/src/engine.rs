@@ -1,7 +1,7 @@
 //! One engine: its containers, and what happens to them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const EVENTS_KEPT: usize = 1024;
 pub struct Engine {
     /// Its number, which names and addresses are made of.
     pub number: u16,
-    containers: Mutex<BTreeMap<String, Container>>,
+    containers: Mutex<BTreeMap<String, Arc<Container>>>,
     events: broadcast::Sender<Bytes>,
 }
 
@@ -88,7 +88,7 @@ impl Engine {
                 format!("Conflict. The container name \"/{name}\" is already in use"),
             ));
         }
-        let container = Container {
+        let container = Arc::new(Container {
             id: id.clone(),
             name: match name {
                 "" => format!("c{}", &id[..12]),
@@ -98,7 +98,7 @@ impl Engine {
             state: State::Created,
             created: now,
             started: now,
-        };
+        });
         let event = event("create", &container);
         containers.insert(id.clone(), container);
         drop(containers);
@@ -127,8 +127,8 @@ impl Engine {
     /// # Errors
     /// 404.
     pub fn remove(&self, name: &str) -> Result<(), Refusal> {
-        let id = self.find(name)?.id;
-        let removed = self.containers().remove(&id);
+        let found = self.find(name)?;
+        let removed = self.containers().remove(&found.id);
         if let Some(container) = removed {
             self.tell(event("destroy", &container));
         }
@@ -139,7 +139,7 @@ impl Engine {
     ///
     /// # Errors
     /// 404.
-    pub fn find(&self, name: &str) -> Result<Container, Refusal> {
+    pub fn find(&self, name: &str) -> Result<Arc<Container>, Refusal> {
         let containers = self.containers();
         let by_id = containers.range(name.to_owned()..).next();
         let by_id = by_id.filter(|(id, _)| id.starts_with(name));
@@ -152,8 +152,8 @@ impl Engine {
     }
 
     /// All containers, the newest first.
-    pub fn list(&self) -> Vec<Container> {
-        let mut all: Vec<Container> = self.containers().values().cloned().collect();
+    pub fn list(&self) -> Vec<Arc<Container>> {
+        let mut all: Vec<_> = self.containers().values().cloned().collect();
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         all
     }
@@ -164,11 +164,13 @@ impl Engine {
     }
 
     fn change(&self, name: &str, state: State, action: &str) -> Result<(), Refusal> {
-        let id = self.find(name)?.id;
+        let found = self.find(name)?;
         let mut containers = self.containers();
-        let Some(container) = containers.get_mut(&id) else {
+        let Some(container) = containers.get_mut(&found.id) else {
             return Err((404, format!("No such container: {name}")));
         };
+        drop(found);
+        let container = Arc::make_mut(container);
         if container.state == state {
             return Err((304, String::new()));
         }
@@ -182,7 +184,7 @@ impl Engine {
         Ok(())
     }
 
-    fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Container>> {
+    fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Container>>> {
         self.containers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -32,9 +32,11 @@ pub async fn serve(listener: TcpListener, engine: Arc<Engine>) {
         connections.spawn(async move {
             let _ = stream.set_nodelay(true);
             let service = service_fn(|request| api::answer(Arc::clone(&engine), request));
-            // Whoever hangs up has seen enough.
+            // Whoever hangs up has seen enough. As with a real engine, a connection that is not used
+            // stays.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(None)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
                 .await;
