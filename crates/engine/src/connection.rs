@@ -24,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const NEXT_ADDRESS: Duration = Duration::from_secs(3);
 
 /// How much is read at a time: what one record of TLS holds.
-const READ_AT_ONCE: usize = 16 * 1024;
+const READ_AT_ONCE: usize = 8 * 1024;
 
 /// One HTTP/1.1 connection to an engine.
 pub(crate) struct Connection {

@@ -41,14 +41,25 @@ impl Index {
     /// Adds a container, or takes over what has changed of it.
     pub(crate) fn insert(&mut self, mut container: Container) {
         let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
-        container.known_as = match self.remove(&key) {
-            Some(before) => before.known_as,
+        container.known_as = match self.containers.get_mut(&key) {
+            Some(before) if is_found_alike(before, &container) => {
+                container.known_as = before.known_as;
+                *before = Arc::new(container);
+                self.newest
+                    .insert(Reverse(before.age()), Arc::clone(before));
+                return;
+            }
+            Some(before) => {
+                let known_as = before.known_as;
+                self.remove(&key);
+                known_as
+            }
             None => {
                 self.known += 1;
                 self.known
             }
         };
-        for name in &container.names {
+        for name in &*container.names {
             bear(&mut self.names, name, &key);
         }
         if let Some(swarm_id) = &container.swarm_id {
@@ -63,7 +74,7 @@ impl Index {
     /// Takes a container away.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Container>> {
         let container = self.containers.remove(key)?;
-        for name in &container.names {
+        for name in &*container.names {
             forget(&mut self.names, name, key);
         }
         if let Some(swarm_id) = &container.swarm_id {
@@ -173,6 +184,11 @@ impl Index {
             .take_while(move |((id, _), _)| id.starts_with(text))
             .map(|(_, container)| container)
     }
+}
+
+/// Whether all that finds the one finds the other.
+fn is_found_alike(one: &Container, other: &Container) -> bool {
+    one.names == other.names && one.swarm_id == other.swarm_id && one.created == other.created
 }
 
 fn from<'a>(

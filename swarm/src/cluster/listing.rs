@@ -40,6 +40,9 @@ pub struct Listing {
 /// How many bytes come at a time.
 const PART: usize = 64 * 1024;
 
+/// The room that nearly every item takes at most.
+const ITEM: usize = 4 * 1024;
+
 /// The status of what is on a node that does not answer.
 const HOST_DOWN: &str = "Host Down";
 
@@ -79,7 +82,7 @@ impl Iterator for Listing {
         if self.ended {
             return None;
         }
-        let mut part = String::with_capacity(PART.min(2048 * (self.items.len() + 1)));
+        let mut part = String::with_capacity(PART.min(ITEM * self.items.len()) + ITEM);
         if !self.begun {
             part.push('[');
         }

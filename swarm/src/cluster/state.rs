@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rswarm_scheduler::Resident;
+use rswarm_scheduler::{Label, Resident};
 
 use super::container::Container;
 use super::index::{Found, Index, Key};
@@ -43,12 +43,14 @@ impl State {
         }
         let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
         let before = self.index.get(&key);
-        if !container.is_inspected
-            && before.is_some_and(|before| before.is_inspected)
-            && let Some(known) = member.node.resident(&container.id)
-        {
-            container.is_inspected = true;
-            keep_inspected(&mut resident, known);
+        let known = member.node.resident(&container.id);
+        if let Some((before, known)) = before.zip(known) {
+            container.share(before);
+            share(&mut resident, known);
+            if before.is_inspected && !container.is_inspected {
+                container.is_inspected = true;
+                keep_inspected(&mut resident, known);
+            }
         }
         let is_inspected = container.is_inspected;
         self.departed.remove(&container.id);
@@ -68,12 +70,13 @@ impl State {
         else {
             return;
         };
-        let listed = member.node.resident(&resident.id);
-        let aliases = listed.map(|listed| listed.aliases.clone());
-        member.node.add(Resident {
-            aliases: aliases.unwrap_or_default(),
-            ..resident
-        });
+        let mut resident = resident;
+        if let Some(listed) = member.node.resident(&resident.id) {
+            // Names that links made are in lists only.
+            resident.aliases.clone_from(&listed.aliases);
+            share(&mut resident, listed);
+        }
+        member.node.add(resident);
         let mut container = Arc::unwrap_or_clone(container);
         container.is_inspected = true;
         self.index.insert(container);
@@ -202,6 +205,18 @@ fn keep_inspected(resident: &mut Resident, known: &Resident) {
     resident.published.extend_from_slice(&known.published);
     resident.published.sort_unstable();
     resident.published.dedup();
+}
+
+/// Keeps once in memory what is the same as it was.
+fn share(resident: &mut Resident, known: &Resident) {
+    resident.id = Arc::clone(&known.id);
+    if resident.name == known.name {
+        resident.name = Arc::clone(&known.name);
+    }
+    let is_known = |label: &Label| known.labels.contains(label);
+    if resident.labels.len() == known.labels.len() && resident.labels.iter().all(is_known) {
+        resident.labels.clone_from(&known.labels);
+    }
 }
 
 #[cfg(test)]

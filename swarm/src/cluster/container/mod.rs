@@ -24,7 +24,7 @@ pub(crate) struct Container {
     /// Where its node is.
     pub(crate) addr: Arc<str>,
     /// Its names without a slash before them, its own first.
-    pub(crate) names: Box<[Arc<str>]>,
+    pub(crate) names: Arc<[Arc<str>]>,
     /// The id that it keeps when it moves to another node.
     pub(crate) swarm_id: Option<Arc<str>>,
     /// When it was created, in seconds.
@@ -40,7 +40,7 @@ pub(crate) struct Container {
     /// What the list does not tell is known to the scheduler.
     pub(crate) is_inspected: bool,
     /// The item of the cluster's list, without the status.
-    json: Box<str>,
+    json: Arc<str>,
     /// Where the status belongs.
     status_at: usize,
 }
@@ -117,6 +117,15 @@ impl Container {
         })
     }
 
+    /// Keeps once in memory what is the same as it was.
+    pub(crate) fn share(&mut self, before: &Self) {
+        self.id = Arc::clone(&before.id);
+        self.addr = Arc::clone(&before.addr);
+        if self.names == before.names {
+            self.names = Arc::clone(&before.names);
+        }
+    }
+
     /// What grows with the time of the creation.
     pub(crate) fn age(&self) -> (i64, u64) {
         (self.created, self.known_as)
@@ -144,7 +153,7 @@ fn rewrite(
     members: &Members<'_>,
     listed: &Listed<'_>,
     origin: &Origin<'_>,
-) -> Result<(Box<str>, usize), serde_json::Error> {
+) -> Result<(Arc<str>, usize), serde_json::Error> {
     let mut json = String::from("{");
     let mut status_at = None;
     for (key, value) in &members.0 {

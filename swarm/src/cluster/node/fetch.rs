@@ -9,6 +9,7 @@ use http::{Method, Request, Response};
 use rmachine_engine::{Engine, EngineBody, EngineError, full};
 use rswarm_discovery::Entry;
 use rswarm_scheduler::node::NodeSpec;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::reason::reason;
@@ -112,8 +113,16 @@ pub(crate) async fn containers(
 /// The id of the container that was created last; `None` where there is no container.
 pub(crate) async fn newest(engine: &Engine) -> Result<Option<String>, Trouble> {
     let path = "/containers/json?all=1&limit=1";
-    let list = engine.call(Method::GET, path, None).await?;
-    Ok(list[0]["Id"].as_str().map(str::to_owned))
+    let list = engine.bytes(Method::GET, path).await?;
+    let list: Vec<Newest> = serde_json::from_slice(&list)
+        .map_err(|error| Trouble::garbled("list of containers", &error))?;
+    Ok(list.into_iter().next().map(|newest| newest.id))
+}
+
+#[derive(Deserialize)]
+struct Newest {
+    #[serde(rename = "Id")]
+    id: String,
 }
 
 /// One container with all that a list leaves out; none when it has gone.
