@@ -25,6 +25,7 @@ mod restart;
 mod rm;
 mod run;
 mod scp;
+mod snapshot;
 mod ssh;
 mod start;
 mod status;
@@ -90,6 +91,7 @@ enum Command {
     Rm(rm::Args),
     Run(run::Args),
     Scp(scp::Args),
+    Snapshot(snapshot::Args),
     Ssh(ssh::Args),
     Start(start::Args),
     Status(status::Args),
@@ -122,6 +124,7 @@ impl Command {
             Self::Rm(args) => rm::run(args, app).await,
             Self::Run(args) => run::run(args, app).await,
             Self::Scp(args) => scp::run(args, app).await,
+            Self::Snapshot(args) => snapshot::run(args, app).await,
             Self::Ssh(args) => ssh::run(args, app).await,
             Self::Start(args) => start::run(args, app).await,
             Self::Status(args) => status::run(args, app).await,

@@ -39,7 +39,7 @@ impl IsoSource for Isos {
         };
         let source = source.map_err(|error| IsoUnavailable {
             message: error.to_string(),
-            hint: Some("--virtualbox-boot2docker-url URL|FILE|NAME".to_owned()),
+            hint: Some("--iso NAME|FILE|URL".to_owned()),
             source: None,
         })?;
         match source.file() {
@@ -57,7 +57,8 @@ fn found(iso: Result<Iso, IsoError>) -> Result<PathBuf, IsoUnavailable> {
         message: error.to_string(),
         hint: Some(match &error {
             IsoError::Unknown { .. } => "rmachine iso ls".to_owned(),
-            _ => "rmachine iso import FILE (of an ISO that you have)".to_owned(),
+            _ => "rmachine iso import FILE (of an ISO that you have), or rmachine iso build"
+                .to_owned(),
         }),
         source: std::error::Error::source(&error).map(|cause| cause.to_string().into()),
     })

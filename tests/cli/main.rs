@@ -13,4 +13,5 @@ mod iso;
 mod ls;
 mod names;
 mod output;
+mod snapshot;
 mod world;

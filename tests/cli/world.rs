@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rmachine_machine::{CertificateOverrides, MachineFile, Phase, Record, Store};
 use rmachine_pki::{Authority, CertifiedPem, KeyType};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -51,13 +51,24 @@ impl World {
 
     /// A machine of the `none` driver that is ready, with what else its record is to hold.
     pub fn machine(&self, name: &str, url: &str, change: impl FnOnce(&mut Record)) {
-        let driver = json!({"MachineName": name, "URL": url});
+        let config = json!({"MachineName": name, "URL": url});
+        self.machine_of("none", name, &config, change);
+    }
+
+    /// A machine of any driver that is ready.
+    pub fn machine_of(
+        &self,
+        driver: &str,
+        name: &str,
+        config: &Value,
+        change: impl FnOnce(&mut Record),
+    ) {
         let mut record = Record::new(
             self.store.layout(),
             &self.store.certificates(&CertificateOverrides::default()),
             name.parse().unwrap(),
-            "none",
-            driver.as_object().unwrap().clone(),
+            driver,
+            config.as_object().unwrap().clone(),
         );
         for phase in Phase::ALL {
             record.own.journal.done(phase, OffsetDateTime::now_utc());

@@ -15,6 +15,7 @@ mod machines;
 mod power;
 mod provision;
 mod remove;
+mod snapshot;
 mod spec;
 mod swarm;
 mod swarm_mode;

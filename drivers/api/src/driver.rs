@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::{
-    DriverError, DriverFlag, FlagValues, HostAddress, MachineName, MachineState, Report,
-    ResourceJournal, Secrets, SshEndpoint,
+    DriverError, DriverFlag, FlagValues, HostAddress, MachineName, MachineState, Operation, Report,
+    ResourceJournal, Secrets, Snapshot, SnapshotName, SshEndpoint,
 };
 
 /// What a driver keeps in the machine's record, under `Driver`.
@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub adopted: bool,
     /// The address can be another one after a start.
     pub address_moves: bool,
+    /// Snapshots can be taken and restored.
+    pub snapshots: bool,
 }
 
 /// Where a driver finds what belongs to its machine.
@@ -178,4 +180,53 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// [`DriverError::NotRunning`] where only a running machine can tell.
     async fn ssh(&self) -> Result<Option<SshEndpoint>, DriverError>;
+
+    /// The machine's snapshots, the oldest first.
+    ///
+    /// # Errors
+    /// [`DriverError::Unsupported`] without [`Capabilities::snapshots`]; [`DriverError::Gone`] when
+    /// the machine no longer exists.
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, DriverError> {
+        Err(no_snapshots(self.name()))
+    }
+
+    /// Takes a snapshot of the machine, running or not, which is afterwards in the state that it
+    /// was in. A name that is taken is refused: what it stands for is another state.
+    ///
+    /// # Errors
+    /// As [`Driver::snapshots`]; whatever kept it from being taken whole, and then there is none.
+    async fn take_snapshot(
+        &mut self,
+        name: &SnapshotName,
+        work: &Work<'_>,
+    ) -> Result<(), DriverError> {
+        let _ = (name, work);
+        Err(no_snapshots(self.name()))
+    }
+
+    /// Puts the machine back to a snapshot; what came after it is lost. The machine is running
+    /// afterwards if it ran before, or when the snapshot was taken.
+    ///
+    /// # Errors
+    /// As [`Driver::snapshots`]; when there is no such snapshot, and then nothing was touched.
+    async fn restore_snapshot(&mut self, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
+        let _ = (name, work);
+        Err(no_snapshots(self.name()))
+    }
+
+    /// Removes a snapshot; the machine stays as it is. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// As [`Driver::snapshots`].
+    async fn remove_snapshot(&mut self, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
+        let _ = (name, work);
+        Err(no_snapshots(self.name()))
+    }
+}
+
+fn no_snapshots(driver: &'static str) -> DriverError {
+    DriverError::Unsupported {
+        driver,
+        operation: Operation::Snapshot,
+    }
 }

@@ -39,6 +39,8 @@ pub enum Operation {
     Kill,
     /// Taking the machine away.
     Remove,
+    /// Taking, listing, restoring or removing a snapshot.
+    Snapshot,
     /// Reading state or address.
     Inspect,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Operation {
             Self::Restart => "restart",
             Self::Kill => "kill",
             Self::Remove => "remove",
+            Self::Snapshot => "snapshot",
             Self::Inspect => "inspect",
         })
     }

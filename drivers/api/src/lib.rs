@@ -13,6 +13,7 @@ mod name;
 mod report;
 mod resource;
 mod secret;
+mod snapshot;
 mod state;
 
 pub use driver::{Capabilities, Driver, DriverConfig, DriverContext, DriverKind, Work};
@@ -23,4 +24,5 @@ pub use name::{InvalidMachineName, MachineName};
 pub use report::{Report, Silent};
 pub use resource::{Resource, ResourceJournal, Unrecorded};
 pub use secret::{NoSecrets, Secret, Secrets};
+pub use snapshot::{InvalidSnapshotName, Snapshot, SnapshotName};
 pub use state::{MachineState, UnknownMachineState};

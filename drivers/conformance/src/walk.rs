@@ -1,5 +1,6 @@
 use rmachine_driver::{
-    Capabilities, Driver, DriverError, MachineState, Operation, ResourceJournal as _,
+    Capabilities, Driver, DriverError, MachineState, Operation, ResourceJournal as _, Snapshot,
+    SnapshotName,
 };
 use serde_json::json;
 
@@ -64,6 +65,11 @@ pub async fn walk(subject: &Subject<'_>) -> Box<dyn Driver> {
         let refused = driver.restart(&subject.work()).await;
         unsupported(refused, Operation::Restart);
     }
+    if can.snapshots {
+        snapshots(subject, driver.as_mut()).await;
+    } else {
+        no_snapshots(subject, driver.as_mut()).await;
+    }
 
     driver.remove(&subject.work()).await.expect("remove");
     let left = subject.journal().owned();
@@ -81,7 +87,8 @@ pub async fn walk(subject: &Subject<'_>) -> Box<dyn Driver> {
 fn flags_are_data(subject: &Subject<'_>) {
     let name = subject.kind().name();
     for flag in subject.kind().flags() {
-        let known = flag.name == "url" || flag.name.starts_with(&format!("{name}-"));
+        let known =
+            ["iso", "url"].contains(&flag.name) || flag.name.starts_with(&format!("{name}-"));
         assert!(known, "--{} does not start with {name}-", flag.name);
         assert!(!flag.help.is_empty(), "--{} explains itself", flag.name);
         assert!(!flag.help.ends_with('.'), "--{}: {}", flag.name, flag.help);
@@ -179,6 +186,49 @@ async fn no_power(subject: &Subject<'_>, driver: &mut dyn Driver) {
     unsupported(driver.start(&work).await, Operation::Start);
     unsupported(driver.stop(&work).await, Operation::Stop);
     unsupported(driver.kill(&work).await, Operation::Kill);
+}
+
+/// A running machine is put back to what it was, from whatever it is by then.
+async fn snapshots(subject: &Subject<'_>, driver: &mut dyn Driver) {
+    let work = subject.work();
+    let name: SnapshotName = "before".parse().expect("a name");
+    assert_eq!(driver.snapshots().await.expect("none yet"), []);
+    driver.take_snapshot(&name, &work).await.expect("take");
+    let taken = Snapshot {
+        name: name.to_string(),
+        current: true,
+    };
+    assert_eq!(driver.snapshots().await.expect("one"), [taken]);
+    assert_eq!(state(driver).await, MachineState::Running, "after take");
+    let again = driver.take_snapshot(&name, &work).await;
+    assert!(again.is_err(), "a name stands for one state");
+    let unknown = driver.restore_snapshot("unknown", &work).await;
+    assert!(unknown.is_err(), "no such snapshot");
+    assert_eq!(state(driver).await, MachineState::Running, "untouched");
+
+    for turn in ["running", "stopped"] {
+        if turn == "stopped" {
+            driver.stop(&work).await.expect("stop");
+        }
+        let restored = driver.restore_snapshot(name.as_str(), &work).await;
+        restored.expect(turn);
+        assert_eq!(state(driver).await, MachineState::Running, "from {turn}");
+    }
+    for turn in ["remove", "remove again"] {
+        let removed = driver.remove_snapshot(name.as_str(), &work).await;
+        removed.expect(turn);
+        assert_eq!(driver.snapshots().await.expect(turn), [], "{turn}");
+    }
+}
+
+async fn no_snapshots(subject: &Subject<'_>, driver: &mut dyn Driver) {
+    let work = subject.work();
+    let name: SnapshotName = "before".parse().expect("a name");
+    let asked = Operation::Snapshot;
+    unsupported(driver.snapshots().await.map(drop), asked);
+    unsupported(driver.take_snapshot(&name, &work).await, asked);
+    unsupported(driver.restore_snapshot("before", &work).await, asked);
+    unsupported(driver.remove_snapshot("before", &work).await, asked);
 }
 
 fn unsupported(result: Result<(), DriverError>, asked: Operation) {

@@ -27,6 +27,7 @@ impl Driver for Machine {
             // Whether a network of the user's lets an address be fixed is known once it was tried.
             address_moves: self.config.ip_address.is_none()
                 && (made || self.config.wanted_network.is_some()),
+            snapshots: false,
         }
     }
 

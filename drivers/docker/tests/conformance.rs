@@ -127,6 +127,7 @@ async fn a_container_lives_the_life_of_a_machine() {
             provisioned: true,
             adopted: false,
             address_moves: false,
+            snapshots: false,
         }
     );
     let told = subject.told().texts();

@@ -146,6 +146,7 @@ impl Driver for Machine {
             provisioned: true,
             adopted: true,
             address_moves: false,
+            snapshots: false,
         }
     }
 

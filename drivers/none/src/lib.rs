@@ -139,6 +139,7 @@ impl Driver for Machine {
             provisioned: false,
             adopted: true,
             address_moves: false,
+            snapshots: false,
         }
     }
 

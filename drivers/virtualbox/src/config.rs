@@ -1,6 +1,6 @@
 use std::fmt::Display;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rmachine_driver::{DriverConfig, DriverError, FlagError, FlagValues};
@@ -154,7 +154,7 @@ impl Config {
             memory: within(values, flags::MEMORY, 4, MOST)?,
             cpu: processors(values)?,
             disk_size: within(values, flags::DISK_SIZE, 16, MOST)?,
-            boot2docker_url: url(values)?,
+            boot2docker_url: image(values)?,
             boot2docker_import_vm: import,
             host_dns_resolver: values.switch(flags::HOST_DNS_RESOLVER),
             nat_nic_type: one_of(values, flags::NAT_NICTYPE, CARDS)?,
@@ -321,14 +321,34 @@ fn processors(values: &FlagValues) -> Result<i64, FlagError> {
 /// The most processors of a VM.
 pub const MOST_PROCESSORS: u32 = 32;
 
-fn url(values: &FlagValues) -> Result<String, FlagError> {
+/// Where the ISO image comes from: a URL, a file's absolute path, or a name in the cache. Empty
+/// where nothing was asked for.
+fn image(values: &FlagValues) -> Result<String, FlagError> {
     let url = values.text(flags::BOOT2DOCKER_URL).unwrap_or_default();
-    let known = ["http://", "https://", "file://"];
-    if url.is_empty() || known.iter().any(|scheme| url.starts_with(scheme)) {
-        return Ok(url.to_owned());
+    match values.text(flags::ISO) {
+        None if url.is_empty() || is_url(url) => Ok(url.to_owned()),
+        None => {
+            let reason =
+                "an http://, https:// or file:// URL of an ISO image (--iso takes names and files)";
+            Err(invalid(flags::BOOT2DOCKER_URL, url, reason))
+        }
+        Some(iso) if !url.is_empty() => {
+            let reason = format!("--{} names another one, {url}", flags::BOOT2DOCKER_URL);
+            Err(invalid(flags::ISO, iso, &reason))
+        }
+        Some(iso) if is_url(iso) => Ok(iso.to_owned()),
+        Some(iso) if iso.contains(std::path::is_separator) => {
+            let path = std::path::absolute(iso).ok();
+            let path = path.as_deref().and_then(Path::to_str).map(str::to_owned);
+            path.ok_or_else(|| invalid(flags::ISO, iso, "it cannot be made an absolute path"))
+        }
+        Some(iso) => Ok(iso.to_owned()),
     }
-    let reason = "an http://, https:// or file:// URL of an ISO image";
-    Err(invalid(flags::BOOT2DOCKER_URL, url, reason))
+}
+
+fn is_url(text: &str) -> bool {
+    let known = ["http://", "https://", "file://"];
+    known.iter().any(|scheme| text.starts_with(scheme))
 }
 
 fn one_of(

@@ -90,6 +90,33 @@ fn flags_are_checked() {
 }
 
 #[test]
+fn an_iso_is_a_name_a_file_or_a_url() {
+    let image = |iso: &str, url: &str| {
+        let mut values = FlagValues::defaults(flags::FLAGS);
+        values.set(flags::ISO, FlagValue::Text(iso.to_owned()));
+        values.set(flags::BOOT2DOCKER_URL, FlagValue::Text(url.to_owned()));
+        Config::from_flags(&values).map(|config| config.boot2docker_url)
+    };
+    for (iso, url, taken) in [
+        ("", "", ""),
+        ("boot2docker-20.10", "", "boot2docker-20.10"),
+        ("mine.iso", "", "mine.iso"),
+        ("/a b/c.iso", "", "/a b/c.iso"),
+        ("https://h/c.iso", "", "https://h/c.iso"),
+        ("", "file:///c.iso", "file:///c.iso"),
+    ] {
+        assert_eq!(image(iso, url).unwrap(), taken);
+    }
+    let here = image("./c.iso", "").unwrap();
+    assert!(
+        Path::new(&here).is_absolute() && here.ends_with("/c.iso"),
+        "{here}"
+    );
+    let error = image("a", "https://h/c.iso").unwrap_err().to_string();
+    assert!(error.contains("names another one"), "{error}");
+}
+
+#[test]
 fn identities_are_of_their_own() {
     let (one, other) = (VmId::new(), VmId::new());
     assert_ne!(one, other);

@@ -57,17 +57,28 @@ async fn media(
     manage: &VBoxManage,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let url = Some(machine.config.boot2docker_url.as_str()).filter(|url| !url.is_empty());
-    let iso = machine.iso.obtain(url, work.report).await;
-    let iso = iso.map_err(|error| failure::iso(Operation::Create, error))?;
-    keys::link(&iso, &machine.iso_file())?;
+    image(machine, Operation::Create, work).await?;
     if !machine.config.boot2docker_import_vm.is_empty() {
         return import::copy(machine, manage, work).await;
     }
     let authorized = keys::authorized(&machine.config.ssh_key_path, &machine.context.name)?;
     let path = machine.disk_file();
-    let made = disk::ensure(&path, machine.config.disk_size, &authorized);
+    let share = shared(&machine.config, &machine.surroundings).map(|share| share.name);
+    let size = machine.config.disk_size;
+    let made = disk::ensure(&path, size, &authorized, share.as_deref());
     made.map_err(|source| failure::file(&path, source))
+}
+
+/// Gives the machine the ISO image that was chosen for it.
+pub async fn image(
+    machine: &Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<(), DriverError> {
+    let url = Some(machine.config.boot2docker_url.as_str()).filter(|url| !url.is_empty());
+    let iso = machine.iso.obtain(url, work.report).await;
+    let iso = iso.map_err(|error| failure::iso(operation, error))?;
+    keys::link(&iso, &machine.iso_file())
 }
 
 /// Makes the VM and all that it is attached to, and fills in what was chosen.

@@ -21,14 +21,24 @@ const DESCRIPTOR_AT: u64 = 1;
 const DESCRIPTOR: u64 = 20;
 const SECTORS_OF_MEGABYTE: u64 = 2048;
 
-/// Makes a machine's disk with the key that opens the machine, unless it is there.
+/// Where the ISO that rmachine builds reads which folders are shared, in the home directory: lines
+/// of `name:/place`. It cannot ask VirtualBox, and knows the usual names without.
+const SHARES: &str = ".shares";
+
+/// Makes a machine's disk with the key that opens the machine and the name of the folder that is
+/// shared with it, unless it is there.
 ///
 /// The disk is a sparse VMDK, written here: only its tables and its first 64 KB exist.
-pub fn ensure(path: &Path, megabytes: u32, authorized_key: &str) -> io::Result<()> {
+pub fn ensure(
+    path: &Path,
+    megabytes: u32,
+    authorized_key: &str,
+    share: Option<&str>,
+) -> io::Result<()> {
     if path.try_exists()? {
         return Ok(());
     }
-    let userdata = userdata(authorized_key)?;
+    let userdata = userdata(authorized_key, share)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -42,9 +52,9 @@ pub fn ensure(path: &Path, megabytes: u32, authorized_key: &str) -> io::Result<(
 }
 
 /// The tar at the head of the disk.
-fn userdata(authorized_key: &str) -> io::Result<Vec<u8>> {
+fn userdata(authorized_key: &str, share: Option<&str>) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
-    add(&mut tar, MAGIC, tar::EntryType::Regular, 0o644, MAGIC)?;
+    add(&mut tar, MAGIC, tar::EntryType::Regular, 0o644, "")?;
     add(&mut tar, ".ssh/", tar::EntryType::Directory, 0o700, "")?;
     for name in [".ssh/authorized_keys", ".ssh/authorized_keys2"] {
         add(
@@ -55,12 +65,16 @@ fn userdata(authorized_key: &str) -> io::Result<Vec<u8>> {
             authorized_key,
         )?;
     }
+    if let Some(share) = share {
+        let line = format!("{share}:/{share}\n");
+        add(&mut tar, SHARES, tar::EntryType::Regular, 0o644, &line)?;
+    }
     let bytes = tar.into_inner()?;
     // The end of a tar is two blocks of zeros, and so is what comes behind it here.
     if bytes.len() > KEPT + 1024 {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "the key is too long for boot2docker, which keeps 4096 bytes",
+            "the key and the name of the share are too long for boot2docker, which keeps 4096 bytes",
         ));
     }
     Ok(bytes)
@@ -212,7 +226,8 @@ mod tests {
 
     #[test]
     fn the_head_is_a_tar_that_begins_with_the_magic() {
-        let head = userdata("ssh-ed25519 AAAA n1\n").unwrap();
+        let key = format!("ssh-ed25519 {} n1\n", "A".repeat(400));
+        let head = userdata(&key, Some("a b")).unwrap();
         assert!(head.starts_with(MAGIC.as_bytes()));
         let mut archive = tar::Archive::new(&head[..KEPT]);
         let entries: Vec<(String, u32, u64)> = archive
@@ -224,18 +239,19 @@ mod tests {
                 (name, entry.header().mode().unwrap(), entry.size())
             })
             .collect();
-        assert_eq!(entries.len(), 4);
+        assert_eq!(entries.len(), 5);
         assert_eq!(entries[0].0, MAGIC);
         assert_eq!(entries[1], (".ssh/".to_owned(), 0o700, 0));
-        assert_eq!(entries[2], (".ssh/authorized_keys".to_owned(), 0o644, 20));
-        assert!(userdata(&"k".repeat(2000)).is_err());
+        assert_eq!(entries[2], (".ssh/authorized_keys".to_owned(), 0o644, 416));
+        assert_eq!(entries[4], (".shares".to_owned(), 0o644, 9));
+        assert!(userdata(&"k".repeat(2000), None).is_err());
     }
 
     #[test]
     fn the_disk_is_small_and_says_how_large_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("disk.vmdk");
-        ensure(&path, 20_000, "key").unwrap();
+        ensure(&path, 20_000, "key", None).unwrap();
         let bytes = fs::read(&path).unwrap();
         assert!(bytes.len() < 4_000_000, "{}", bytes.len());
         assert!(bytes.starts_with(b"KDMV"));
@@ -250,7 +266,7 @@ mod tests {
 
         // A disk that is there may hold data.
         fs::write(&path, "data").unwrap();
-        ensure(&path, 20_000, "key").unwrap();
+        ensure(&path, 20_000, "key", None).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"data");
     }
 

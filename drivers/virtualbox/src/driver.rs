@@ -3,14 +3,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rmachine_driver::{
     Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, Operation,
-    SshEndpoint, Work,
+    Snapshot, SnapshotName, SshEndpoint, Work,
 };
 use tokio::time::sleep;
 
-use crate::answer;
+use crate::answer::{self, VmSnapshot};
 use crate::config::ENGINE_PORT;
 use crate::machine::Machine;
-use crate::{check, create, failure, keys, power, remove};
+use crate::{check, create, failure, keys, power, remove, snapshot};
 
 /// The name that `--driver` takes.
 pub const NAME: &str = "virtualbox";
@@ -42,6 +42,7 @@ impl Driver for Machine {
             provisioned: true,
             adopted: false,
             address_moves: moves,
+            snapshots: true,
         }
     }
 
@@ -123,6 +124,31 @@ impl Driver for Machine {
             use_ssh_config: false,
             sudo_password_file: None,
         }))
+    }
+
+    async fn snapshots(&self) -> Result<Vec<Snapshot>, DriverError> {
+        let told = |snapshot: VmSnapshot| Snapshot {
+            name: snapshot.name,
+            current: snapshot.current,
+        };
+        let snapshots = snapshot::list(self).await?;
+        Ok(snapshots.into_iter().map(told).collect())
+    }
+
+    async fn take_snapshot(
+        &mut self,
+        name: &SnapshotName,
+        work: &Work<'_>,
+    ) -> Result<(), DriverError> {
+        snapshot::take(self, name, work).await
+    }
+
+    async fn restore_snapshot(&mut self, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
+        snapshot::restore(self, name, work).await
+    }
+
+    async fn remove_snapshot(&mut self, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
+        snapshot::remove(self, name, work).await
     }
 }
 

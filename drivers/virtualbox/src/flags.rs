@@ -4,6 +4,7 @@ pub const MEMORY: &str = "virtualbox-memory";
 pub const CPU_COUNT: &str = "virtualbox-cpu-count";
 pub const DISK_SIZE: &str = "virtualbox-disk-size";
 pub const BOOT2DOCKER_URL: &str = "virtualbox-boot2docker-url";
+pub const ISO: &str = "iso";
 pub const IMPORT_VM: &str = "virtualbox-import-boot2docker-vm";
 pub const HOST_DNS_RESOLVER: &str = "virtualbox-host-dns-resolver";
 pub const NAT_NICTYPE: &str = "virtualbox-nat-nictype";
@@ -18,7 +19,8 @@ pub const NO_DNS_PROXY: &str = "virtualbox-no-dns-proxy";
 pub const NO_VTX_CHECK: &str = "virtualbox-no-vtx-check";
 pub const SHARE_FOLDER: &str = "virtualbox-share-folder";
 
-/// The flags that `create` takes for this driver: docker-machine's, and one for the address.
+/// The flags that `create` takes for this driver: docker-machine's, one for the address, and
+/// one for ISOs of the cache.
 pub const FLAGS: &[DriverFlag] = &[
     DriverFlag {
         name: MEMORY,
@@ -43,6 +45,12 @@ pub const FLAGS: &[DriverFlag] = &[
         env: Some("VIRTUALBOX_BOOT2DOCKER_URL"),
         kind: FlagKind::Text(""),
         help: "ISO to boot from, as an http(s):// or file:// URL (default: the one in the cache)",
+    },
+    DriverFlag {
+        name: ISO,
+        env: Some("MACHINE_ISO"),
+        kind: FlagKind::Text(""),
+        help: "ISO to boot from: the name of one in the cache ('rmachine iso ls'), or a file's path",
     },
     DriverFlag {
         name: IMPORT_VM,

@@ -37,6 +37,7 @@ mod register;
 mod remove;
 mod said;
 mod share;
+mod snapshot;
 mod subnet;
 mod virtualization;
 

@@ -18,6 +18,9 @@ const QUICK: Duration = Duration::from_secs(120);
 /// How long anything that starts, saves or removes a VM may take.
 const SLOW: Duration = Duration::from_secs(300);
 
+/// How long the disks of a snapshot may take to become one: as long as gigabytes take to be copied.
+const VERY_SLOW: Duration = Duration::from_secs(3600);
+
 /// How often a server of VirtualBox's that is not there is asked for again, and after what pause.
 const SERVER_TRIES: u32 = 4;
 const SERVER_PAUSE: Duration = Duration::from_secs(1);
@@ -59,6 +62,14 @@ impl VBoxManage {
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<String, ManageError> {
         self.within(SLOW, arguments).await
+    }
+
+    /// Has disks of a VM put together.
+    pub async fn run_very_slow<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, ManageError> {
+        self.within(VERY_SLOW, arguments).await
     }
 
     /// VirtualBox's server goes a few seconds after its last client; who comes at that moment is

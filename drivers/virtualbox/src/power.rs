@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use crate::answer::{self, Vm};
 use crate::attach::Attachment;
 use crate::build::{SSH_RULE, rule, ssh_rule};
-use crate::create::{free_port, is_free};
+use crate::create::{free_port, image, is_free};
 use crate::machine::{Machine, patiently};
 use crate::manage::{ManageError, VBoxManage};
 use crate::said::Trouble;
@@ -65,7 +65,7 @@ pub async fn start(
     }
 }
 
-/// Puts right what may have changed while the VM was off: its network and its port.
+/// Puts right what may have changed while the VM was off: its ISO image, its network and its port.
 async fn prepare(
     machine: &mut Machine,
     manage: &VBoxManage,
@@ -73,6 +73,11 @@ async fn prepare(
     operation: Operation,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
+    if !machine.iso_file().exists() {
+        work.report
+            .warn("its ISO image is gone; it gets the one again that was chosen for it");
+        image(machine, operation, work).await?;
+    }
     let attachment = {
         let _held = machine.lock(work).await?;
         let attachment = attach::ensure(machine, operation, work).await?;
@@ -302,7 +307,7 @@ fn is_going(error: &ManageError) -> bool {
 }
 
 /// The VM, once it is in a state that does not change by itself.
-async fn settled(machine: &Machine, operation: Operation) -> Result<Vm, DriverError> {
+pub async fn settled(machine: &Machine, operation: Operation) -> Result<Vm, DriverError> {
     let began = Instant::now();
     loop {
         let vm = machine.seen(operation).await?;

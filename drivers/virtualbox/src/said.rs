@@ -46,6 +46,8 @@ pub enum Trouble {
     NotFound,
     /// It is there already.
     Exists,
+    /// The VM has no snapshots at all.
+    NoSnapshots,
     /// The VM is held by another process, or by its own.
     Locked,
     /// The VM is not running.
@@ -103,6 +105,7 @@ const SIGNS: &[(&str, Trouble)] = &[
     ("COM server is not running", Trouble::NoServer),
     ("Failed to create the VirtualBox object", Trouble::NoServer),
     ("has terminated unexpectedly", Trouble::EndedEarly),
+    ("does not have any snapshots", Trouble::NoSnapshots),
     ("VBOX_E_OBJECT_NOT_FOUND", Trouble::NotFound),
     ("Failed to find DHCP server", Trouble::NotFound),
     ("DHCP server does not exist", Trouble::NotFound),
@@ -163,6 +166,7 @@ impl Trouble {
             Self::NoServer => "VirtualBox's own server does not start",
             Self::NotFound => "VirtualBox does not know it",
             Self::Exists => "it exists already",
+            Self::NoSnapshots => "the VM has no snapshots",
             Self::Locked => "the VM is in use by another program",
             Self::NotRunning => "the VM is not running",
             Self::WrongState => "the VM's state does not allow it",
@@ -217,7 +221,9 @@ impl Trouble {
             }
             Self::Inaccessible => "put the files back, or remove the machine with `rmachine rm`",
             Self::Unknown => "install a newer VirtualBox",
-            Self::NotFound | Self::Exists | Self::NotRunning | Self::Other => return None,
+            Self::NotFound | Self::Exists | Self::NoSnapshots | Self::NotRunning | Self::Other => {
+                return None;
+            }
         })
     }
 }

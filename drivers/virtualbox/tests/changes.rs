@@ -98,6 +98,25 @@ async fn a_machine_comes_back_after_its_adapter_went() {
 }
 
 #[tokio::test]
+async fn a_machine_gets_its_iso_again() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    driver.stop(&subject.work()).await.unwrap();
+    let iso = subject.machine_dir().join("boot2docker.iso");
+    fs::remove_file(&iso).unwrap();
+    driver.start(&subject.work()).await.unwrap();
+    assert_eq!(fs::read(&iso).unwrap(), b"an image");
+    let told = subject.told().texts();
+    assert!(
+        told.iter().any(|text| text.contains("ISO image is gone")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_vm_that_went_behind_our_back_is_said_so_and_removed_in_peace() {
     let world = World::new();
     let kind = world.kind();

@@ -34,6 +34,7 @@ async fn a_vm_lives_the_life_of_a_machine() {
             provisioned: true,
             adopted: false,
             address_moves: false,
+            snapshots: true,
         }
     );
     for kind in ["vms", "adapters", "servers"] {

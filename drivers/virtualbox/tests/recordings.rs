@@ -278,6 +278,16 @@ fn settings_are_as_recorded() {
     );
     play(&world, "vms");
     play(&world, "clonemedium");
+    for name in [
+        "snapshot-list-none",
+        "snapshot-take",
+        "snapshot-list",
+        "snapshot-restore",
+        "snapshot-delete",
+        "snapshot-list-none",
+    ] {
+        play(&world, name);
+    }
     world.wish(serde_json::json!({"no_virtualization": true}));
     run(
         &world,

@@ -8,8 +8,11 @@ use rmachine_driver::{DriverFlag, DriverKind, FlagKind, FlagValue, FlagValues};
 use crate::Process;
 use crate::drivers::{self, Surroundings};
 
+/// The driver where none is named: docker-machine's.
+pub const DEFAULT: &str = "virtualbox";
+
 /// The driver that `create` is told to use in these words, found before they are parsed: which
-/// flags there are depends on it. `None` for other commands, and where none is named.
+/// flags there are depends on it. `None` for other commands.
 pub fn chosen_driver(
     process: &Process,
     words: &[OsString],
@@ -41,7 +44,7 @@ pub fn chosen_driver(
             return Some(name.to_owned());
         }
     }
-    process.var("MACHINE_DRIVER").map(str::to_owned)
+    Some(process.var("MACHINE_DRIVER").unwrap_or(DEFAULT).to_owned())
 }
 
 /// Whether the word after this one is its value.
@@ -135,9 +138,10 @@ mod tests {
         ] {
             assert_eq!(found(line, &[]).as_deref(), Some("none"), "{line}");
         }
+        for line in ["rmachine create -- -d none", "rmachine create --debug n1"] {
+            assert_eq!(found(line, &[]).as_deref(), Some(DEFAULT), "{line}");
+        }
         for line in [
-            "rmachine create -- -d none",
-            "rmachine create --debug n1",
             "rmachine create -d",
             "rmachine ssh create -d none",
             "rmachine -s create ssh -d none",

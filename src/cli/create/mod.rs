@@ -34,7 +34,8 @@ struct Shared {
     names: Vec<MachineName>,
 
     /// What makes the machines; '-d DRIVER --help' lists its options
-    #[arg(short, long, env = "MACHINE_DRIVER", hide_env_values = true)]
+    #[arg(short, long, env = "MACHINE_DRIVER", hide_env_values = true,
+          default_value = driver_flags::DEFAULT)]
     driver: String,
 
     /// Take away what was made when something fails, in place of leaving it to be resumed

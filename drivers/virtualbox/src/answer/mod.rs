@@ -6,6 +6,7 @@ mod host;
 mod interfaces;
 mod log;
 mod property;
+mod snapshot;
 mod version;
 mod vm;
 
@@ -19,5 +20,6 @@ pub use interfaces::{
 };
 pub use log::{last_trouble, refused_port};
 pub use property::guest_property;
+pub use snapshot::{VmSnapshot, snapshots};
 pub use version::Version;
 pub use vm::{Vm, registered_vms, uses_adapter, vm};

@@ -40,7 +40,7 @@ pub fn vm(text: &str) -> Vm {
 
 /// A `key=value` line, either of them in quotes or not. What VirtualBox puts behind the closing
 /// quote is dropped.
-fn field(line: &str) -> Option<(String, String)> {
+pub fn field(line: &str) -> Option<(String, String)> {
     let (key, rest) = match line.strip_prefix('"') {
         Some(quoted) => {
             let end = quoted.find("\"=")?;

@@ -10,6 +10,7 @@
 mod answer;
 mod life;
 mod network;
+mod snapshot;
 mod state;
 mod vm;
 mod wishes;
@@ -80,6 +81,7 @@ fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
         ["startvm", name, ref rest @ ..] => life::start(store, wishes, name, rest),
         ["controlvm", name, ref rest @ ..] => life::control(store, wishes, name, rest),
         ["discardstate", name] => life::discard(store, name),
+        ["snapshot", name, ref rest @ ..] => snapshot::snapshot(store, name, rest),
         ["unregistervm", name, ref rest @ ..] => life::unregister(store, name, rest),
         ["clonemedium", "disk", from, to] => vm::clone(from, to),
         [command, ..] => usage(2, &format!("Invalid command '{command}'")),

@@ -38,6 +38,20 @@ pub struct Vm {
     pub media: BTreeMap<String, String>,
     pub shares: BTreeMap<String, String>,
     pub properties: BTreeMap<String, String>,
+    #[serde(default)]
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A VM as it was.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Snapshot {
+    pub id: String,
+    pub name: String,
+    /// Whether the VM goes on from it.
+    pub current: bool,
+    pub state: String,
+    pub settings: BTreeMap<String, String>,
+    pub rules: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
