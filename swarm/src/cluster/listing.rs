@@ -1,6 +1,6 @@
 //! The list of containers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,10 +55,8 @@ impl Cluster {
     pub fn list_containers(&self, query: &ListQuery) -> Result<Listing, NotFound> {
         let state = self.read();
         let wanted = Wanted::new(query, &state)?;
-        let members = state.members.iter();
-        let members: HashMap<_, _> = members.map(|(addr, member)| (&**addr, member)).collect();
         let matching = state.index.newest().filter_map(|container| {
-            let member = members.get(&*container.addr)?;
+            let member = state.members.get(&container.addr)?;
             let wanted = wanted.matches(container, member);
             wanted.then(|| (Arc::clone(container), !member.life.is_healthy()))
         });

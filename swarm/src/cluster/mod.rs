@@ -102,11 +102,11 @@ impl Cluster {
         }
         for entry in members {
             let addr: Arc<str> = entry.to_string().into();
-            state.members.entry(addr).or_insert_with_key(|addr| {
-                let member = Member::new(Arc::clone(addr), &self.inner.settings);
+            if !state.members.contains_key(&addr) {
+                let member = Member::new(Arc::clone(&addr), &self.inner.settings);
                 node::spawn(self.clone(), entry.clone(), &member);
-                member
-            });
+                state.members.insert_sorted(addr, member);
+            }
         }
         drop(state);
         for (turn, about) in lost {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use rswarm_scheduler::{Label, Resident};
 
 use super::container::Container;
@@ -18,8 +19,8 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 /// All that is known of the cluster.
 #[derive(Default)]
 pub(crate) struct State {
-    /// The nodes by where they are.
-    pub(crate) members: BTreeMap<Arc<str>, Member>,
+    /// The nodes by where they are, and in that order.
+    pub(crate) members: IndexMap<Arc<str>, Member>,
     /// The containers of all nodes.
     pub(crate) index: Index,
     /// Names given to containers that no engine has yet.
@@ -136,7 +137,7 @@ impl State {
 
     /// Takes a node out with all that it has.
     pub(crate) fn take_out(&mut self, addr: &str) -> Option<Member> {
-        let member = self.members.remove(addr)?;
+        let member = self.members.shift_remove(addr)?;
         for resident in member.node.residents() {
             let key: Key = (Arc::clone(&resident.id), Arc::clone(&member.addr));
             self.index.remove(&key);
