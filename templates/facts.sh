@@ -177,7 +177,7 @@ if [ -n "$dockerd" ]; then
   fact dockerdversion "$(bounded 10 "$dockerd" --version 2>/dev/null | head -n 1)" &
 fi
 
-for pem in ca server server-key; do
+for pem in ca server server-key store-ca store store-key; do
   pem=/etc/docker/$pem.pem
   [ -f "$pem" ] || continue
   sum=$(sha256sum "$pem" 2>/dev/null || openssl dgst -r -sha256 "$pem" 2>/dev/null)

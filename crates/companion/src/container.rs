@@ -15,10 +15,14 @@ const STOP_SECONDS: u32 = 5;
 pub struct Container {
     pub(crate) name: &'static str,
     pub(crate) image: String,
+    /// The program, where it is not the image's.
+    pub(crate) entrypoint: Option<&'static str>,
     pub(crate) command: Vec<String>,
     pub(crate) env: Vec<String>,
     /// The address and the port of the machine at which its own port of that number is reached.
     pub(crate) port: Option<(String, u16)>,
+    /// It has the machine's own network.
+    pub(crate) host_network: bool,
     /// Volumes by name that outlive it, and where they are in it.
     pub(crate) volumes: Vec<(String, String)>,
     /// The directory for its files, which lies on a volume that goes with it.
@@ -103,6 +107,32 @@ pub async fn remove(engine: &Engine, name: &str) -> Result<bool, CompanionError>
     }
 }
 
+/// Lets a container stay down once its program ends. Says whether it is there.
+///
+/// # Errors
+/// When the engine refuses that.
+pub async fn let_end(engine: &Engine, name: &str) -> Result<bool, CompanionError> {
+    let path = format!("/containers/{name}/update");
+    let policy = json!({"RestartPolicy": {"Name": "no"}});
+    match engine.call(Method::POST, &path, Some(&policy)).await {
+        Ok(_) => Ok(true),
+        Err(EngineError::Refused { status: 404, .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a volume, with all that is on it. One that is not there is as well.
+///
+/// # Errors
+/// When the engine refuses that, as for one that a container has.
+pub async fn remove_volume(engine: &Engine, name: &str) -> Result<(), CompanionError> {
+    let path = format!("/volumes/{name}");
+    match engine.call(Method::DELETE, &path, None).await {
+        Ok(_) | Err(EngineError::Refused { status: 404, .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The last lines that a container wrote.
 ///
 /// # Errors
@@ -165,7 +195,7 @@ impl Container {
             .iter()
             .map(|dir| ((*dir).to_owned(), json!({})))
             .collect();
-        json!({
+        let mut body = json!({
             "Image": self.image,
             "Cmd": self.command,
             "Env": self.env,
@@ -179,7 +209,14 @@ impl Container {
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
             },
-        })
+        });
+        if let Some(program) = self.entrypoint {
+            body["Entrypoint"] = json!([program]);
+        }
+        if self.host_network {
+            body["HostConfig"]["NetworkMode"] = json!("host");
+        }
+        body
     }
 
     /// The hash of all that is asked of it, its files included.
@@ -252,9 +289,11 @@ mod tests {
         Container {
             name: "swarm-agent",
             image: "rswarm:1".to_owned(),
+            entrypoint: None,
             command: vec!["join".to_owned()],
             env: Vec::new(),
             port: Some((String::new(), 3376)),
+            host_network: false,
             volumes: vec![("kept".to_owned(), "/kept".to_owned())],
             files_at: Some("/tls"),
             files: vec![File {
@@ -269,7 +308,9 @@ mod tests {
     fn is_another_one_as_soon_as_anything_differs() {
         let hash = container().hash();
         assert_eq!(container().hash(), hash);
-        let changes: [fn(&mut Container); 5] = [
+        let changes: [fn(&mut Container); 7] = [
+            |container| container.entrypoint = Some("/x"),
+            |container| container.host_network = true,
             |container| container.command.push("x".to_owned()),
             |container| container.env.push("A=b".to_owned()),
             |container| container.port = None,

@@ -21,6 +21,26 @@ pub enum CompanionError {
     #[error("rswarm is built for amd64 and arm64, and the engine's machine is {0:?}")]
     Architecture(String),
 
+    /// A program of this computer cannot be sent to another one.
+    #[error("{path} cannot be sent: it {reason}")]
+    Unusable {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A program of this computer is not for the engine's machine.
+    #[error("{path} is for {is_for}, and the engine's machine is {architecture}")]
+    OtherArchitecture {
+        /// The program.
+        path: PathBuf,
+        /// What it is for.
+        is_for: Architecture,
+        /// What the engine's machine is.
+        architecture: Architecture,
+    },
+
     /// An archive cannot be made.
     #[error("cannot make the archive of {what}")]
     Archive {

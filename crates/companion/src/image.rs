@@ -3,6 +3,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use crate::WholeProgram;
 use crate::archive::{add, hex};
 
 /// Where the binary lies in the image.
@@ -49,7 +50,7 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// An image whose whole content is one binary, its entrypoint.
+/// An image whose content is one program, its entrypoint, and what that needs.
 ///
 /// Engines read it in the format of `docker save`: an archive with `manifest.json`, the image's
 /// configuration and its layers (moby's image specification, version 1.2).
@@ -62,22 +63,49 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of a binary.
+    /// The image of the companion's binary.
     ///
     /// # Errors
     /// When the binary is too large for an archive.
     pub fn of(binary: &[u8], architecture: Architecture, version: &str) -> io::Result<Self> {
-        let layer = layer(binary)?;
+        let layer = layer(&[(BINARY, binary)])?;
         let diff_id = hex(&layer);
         let binary = hex(binary);
-        let config = config(architecture, version, &diff_id, &binary).to_string();
-        Ok(Self {
+        let config = config(architecture, version, &diff_id, &binary);
+        Ok(Self::assembled(layer, diff_id, binary, &config))
+    }
+
+    /// The image of another program, which gets this name in it.
+    ///
+    /// # Errors
+    /// When the program is too large for an archive.
+    pub fn of_program(program: &WholeProgram, name: &str) -> io::Result<Self> {
+        let layer = layer(&program.files(name))?;
+        let diff_id = hex(&layer);
+        let config = json!({
+            "architecture": program.architecture().to_string(),
+            "os": "linux",
+            "created": EPOCH,
+            "config": {
+                "Entrypoint": [format!("/{name}")],
+                "Env": ["PATH=/"],
+                "Labels": {BINARY_LABEL: diff_id},
+            },
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{diff_id}")]},
+            "history": [{"created": EPOCH, "created_by": "rmachine"}],
+        });
+        Ok(Self::assembled(layer, diff_id.clone(), diff_id, &config))
+    }
+
+    fn assembled(layer: Vec<u8>, diff_id: String, binary: String, config: &Value) -> Self {
+        let config = config.to_string();
+        Self {
             id: hex(config.as_bytes()),
             config: config.into_bytes(),
             layer,
             diff_id,
             binary,
-        })
+        }
     }
 
     /// The image's ID, `sha256:` and 64 hexadecimal digits: what an engine calls it once it is
@@ -86,7 +114,7 @@ impl Image {
         format!("sha256:{}", self.id)
     }
 
-    /// The hash of the binary, as in [`BINARY_LABEL`].
+    /// The hash of what runs, as in [`BINARY_LABEL`].
     pub fn binary(&self) -> &str {
         &self.binary
     }
@@ -117,9 +145,12 @@ impl Image {
     }
 }
 
-fn layer(binary: &[u8]) -> io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::with_capacity(binary.len() + 4096));
-    add(&mut archive, BINARY, 0o755, binary)?;
+fn layer(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
+    let size: usize = files.iter().map(|(_, content)| content.len() + 1024).sum();
+    let mut archive = tar::Builder::new(Vec::with_capacity(size + 4096));
+    for (path, content) in files {
+        add(&mut archive, path, 0o755, content)?;
+    }
     archive.into_inner()
 }
 

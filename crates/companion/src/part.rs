@@ -10,7 +10,7 @@ pub const MANAGER: &str = "swarm-agent-master";
 pub const AGENT: &str = "swarm-agent";
 
 /// Where a container finds its certificates.
-const TLS: &str = "/tls";
+pub(crate) const TLS: &str = "/tls";
 
 /// Where a manager keeps the membership of its cluster.
 const MEMBERSHIP: &str = "/membership";
@@ -49,6 +49,8 @@ pub struct Manager {
     pub env: Vec<String>,
     /// With which it serves, and is a client of the nodes' engines.
     pub certificates: Certificates,
+    /// With which it is a client of a store.
+    pub store: Option<Certificates>,
 }
 
 /// Who registers a machine's engine as a node of the cluster.
@@ -63,7 +65,7 @@ pub struct Agent {
     pub experimental: bool,
     /// Variables, each `NAME=value`.
     pub env: Vec<String>,
-    /// With which it joins a cluster whose manager keeps the nodes itself.
+    /// With which it is a client of whoever keeps the nodes: the manager itself, or a store.
     pub certificates: Option<Certificates>,
 }
 
@@ -83,6 +85,11 @@ impl Manager {
                 .iter()
                 .flat_map(|option| manager_option(option)),
         );
+        let mut files = self.certificates.files();
+        if let Some(store) = &self.store {
+            command.extend(discovery_options("store-"));
+            files.extend(store.files_named(["store-ca.pem", "store-cert.pem", "store-key.pem"]));
+        }
         let mut volumes = Vec::new();
         match &self.discovery {
             Some(discovery) => command.push(discovery.clone()),
@@ -95,12 +102,14 @@ impl Manager {
         Container {
             name: MANAGER,
             image: image.to_owned(),
+            entrypoint: None,
             command,
             env: self.env.clone(),
             port: Some((self.host_ip.clone(), self.port)),
+            host_network: false,
             volumes,
             files_at: Some(TLS),
-            files: self.certificates.files(),
+            files,
         }
     }
 }
@@ -112,18 +121,17 @@ impl Agent {
         command.extend(["--advertise".to_owned(), self.advertise.clone()]);
         command.extend(self.options.iter().map(|option| format!("--{option}")));
         if self.certificates.is_some() {
-            command.extend(
-                ["ca", "cert", "key"]
-                    .map(|file| format!("--discovery-opt=kv.{}file={TLS}/{file}.pem", flag(file))),
-            );
+            command.extend(discovery_options(""));
         }
         command.push(self.discovery.clone());
         Container {
             name: AGENT,
             image: image.to_owned(),
+            entrypoint: None,
             command,
             env: self.env.clone(),
             port: None,
+            host_network: false,
             volumes: Vec::new(),
             files_at: self.certificates.as_ref().map(|_| TLS),
             files: self
@@ -136,11 +144,15 @@ impl Agent {
 }
 
 impl Certificates {
-    fn files(&self) -> Vec<File> {
+    pub(crate) fn files(&self) -> Vec<File> {
+        self.files_named(["ca.pem", "cert.pem", "key.pem"])
+    }
+
+    fn files_named(&self, [ca, certificate, key]: [&'static str; 3]) -> Vec<File> {
         [
-            ("ca.pem", 0o644, &self.ca),
-            ("cert.pem", 0o644, &self.certificate),
-            ("key.pem", 0o600, &self.key),
+            (ca, 0o644, &self.ca),
+            (certificate, 0o644, &self.certificate),
+            (key, 0o600, &self.key),
         ]
         .map(|(name, mode, content)| File {
             name,
@@ -157,6 +169,14 @@ fn head(experimental: bool, command: &str) -> Vec<String> {
         .into_iter()
         .chain([command.to_owned()])
         .collect()
+}
+
+/// Where a discovery finds what it is a client with.
+fn discovery_options(prefix: &str) -> [String; 3] {
+    ["ca", "cert", "key"].map(|file| {
+        let option = flag(file);
+        format!("--discovery-opt=kv.{option}file={TLS}/{prefix}{file}.pem")
+    })
 }
 
 /// What a file is called in the names of options.
@@ -204,6 +224,7 @@ mod tests {
             experimental: false,
             env: Vec::new(),
             certificates: certificates(),
+            store: None,
         }
     }
 
@@ -217,6 +238,25 @@ mod tests {
              --replication --cluster-opt swarm.overcommit=0.1 --heartbeat=5s etcd://10.0.0.9:2379"
         );
         assert!(container.volumes.is_empty());
+    }
+
+    #[test]
+    fn a_manager_has_further_certificates_for_a_store() {
+        let manager = Manager {
+            store: Some(certificates()),
+            ..manager(Some("etcd://10.0.0.9:2379"))
+        };
+        let container = manager.container("rswarm:1");
+        let command = container.command.join(" ");
+        assert!(
+            command.ends_with(
+                " --discovery-opt=kv.cacertfile=/tls/store-ca.pem \
+                 --discovery-opt=kv.certfile=/tls/store-cert.pem \
+                 --discovery-opt=kv.keyfile=/tls/store-key.pem etcd://10.0.0.9:2379"
+            ),
+            "{command}"
+        );
+        assert_eq!(container.files.len(), 6);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use object::elf;
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
-
+use crate::elf::Elf;
 use crate::{Architecture, CompanionError};
 
 /// Where the companion's program is looked for.
@@ -70,25 +68,12 @@ fn read(path: &Path, architecture: Architecture) -> Result<Vec<u8>, String> {
 
 /// Whether a program runs in an empty root on such a machine. Says why not.
 fn fits(program: &[u8], architecture: Architecture) -> Result<(), String> {
-    let no_program = |_| "is no program for Linux".to_owned();
-    let header = elf::FileHeader64::<object::LittleEndian>::parse(program).map_err(no_program)?;
-    let endian = header.endian().map_err(no_program)?;
-    let segments = header.program_headers(endian, program);
-    let segments = segments.map_err(no_program)?;
-    let is_for = match header.e_machine(endian) {
-        elf::EM_X86_64 => Some(Architecture::Amd64),
-        elf::EM_AARCH64 => Some(Architecture::Arm64),
-        _ => None,
-    };
-    if is_for != Some(architecture) {
-        return Err(match is_for {
-            Some(other) => format!("is for {other}"),
-            None => "is for another kind of machine".to_owned(),
-        });
+    let elf = Elf::read(program)?;
+    let is_for = elf.architecture()?;
+    if is_for != architecture {
+        return Err(format!("is for {is_for}"));
     }
-    // The loader that it asks for is a part of its host.
-    let mut types = segments.iter().map(|segment| segment.p_type(endian));
-    match types.any(|kind| kind == elf::PT_INTERP) {
+    match elf.is_dynamic() {
         true => Err("needs libraries of its host, which an image has not".to_owned()),
         false => Ok(()),
     }
@@ -96,6 +81,8 @@ fn fits(program: &[u8], architecture: Architecture) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use object::elf;
+
     use super::*;
 
     /// The head of a program: its header, and one segment of this type.

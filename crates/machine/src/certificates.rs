@@ -17,7 +17,7 @@ pub struct CertificateOverrides {
     pub client_key: Option<PathBuf>,
 }
 
-/// One of the four shared files.
+/// One of the shared files.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SharedPem {
     /// The CA's certificate.
@@ -28,6 +28,10 @@ pub enum SharedPem {
     ClientCertificate,
     /// The client's private key.
     ClientKey,
+    /// The certificate of the authority of stores: whoever is let into one is no client of engines.
+    StoreCaCertificate,
+    /// Its private key.
+    StoreCaKey,
 }
 
 /// Where the CA and the client's identity lie, which all machines share.
@@ -38,6 +42,8 @@ pub struct CertificatePaths {
     ca_key: PathBuf,
     client_certificate: PathBuf,
     client_key: PathBuf,
+    store_ca_certificate: PathBuf,
+    store_ca_key: PathBuf,
 }
 
 impl CertificatePaths {
@@ -49,6 +55,8 @@ impl CertificatePaths {
             ca_key: or(&overrides.ca_key, layout.ca_key()),
             client_certificate: or(&overrides.client_certificate, layout.client_certificate()),
             client_key: or(&overrides.client_key, layout.client_key()),
+            store_ca_certificate: layout.store_ca_certificate(),
+            store_ca_key: layout.store_ca_key(),
         }
     }
 
@@ -64,6 +72,8 @@ impl CertificatePaths {
             SharedPem::CaKey => &self.ca_key,
             SharedPem::ClientCertificate => &self.client_certificate,
             SharedPem::ClientKey => &self.client_key,
+            SharedPem::StoreCaCertificate => &self.store_ca_certificate,
+            SharedPem::StoreCaKey => &self.store_ca_key,
         }
     }
 
@@ -90,10 +100,12 @@ impl CertificatePaths {
             atomic::make_private_dir(dir)?;
         }
         match pem {
-            SharedPem::CaKey | SharedPem::ClientKey => atomic::write_private(path, text.as_bytes()),
-            SharedPem::CaCertificate | SharedPem::ClientCertificate => {
-                atomic::write_public(path, text.as_bytes())
+            SharedPem::CaKey | SharedPem::ClientKey | SharedPem::StoreCaKey => {
+                atomic::write_private(path, text.as_bytes())
             }
+            SharedPem::CaCertificate
+            | SharedPem::ClientCertificate
+            | SharedPem::StoreCaCertificate => atomic::write_public(path, text.as_bytes()),
         }
     }
 }

@@ -37,6 +37,10 @@ pub enum MachineFile {
     AgentCertificate,
     /// The private key of the cluster's agent.
     AgentKey,
+    /// What the machine shows to and as a server of a store.
+    StoreCertificate,
+    /// Its private key.
+    StoreKey,
 }
 
 impl MachineFile {
@@ -51,18 +55,21 @@ impl MachineFile {
             Self::ServerKey => "server-key.pem",
             Self::AgentCertificate => "agent.pem",
             Self::AgentKey => "agent-key.pem",
+            Self::StoreCertificate => "store.pem",
+            Self::StoreKey => "store-key.pem",
         }
     }
 
     /// Whether only the owner may read it.
     pub(crate) fn is_private(self) -> bool {
         match self {
-            Self::ClientKey | Self::ServerKey | Self::AgentKey => true,
+            Self::ClientKey | Self::ServerKey | Self::AgentKey | Self::StoreKey => true,
             Self::KnownHosts
             | Self::CaCertificate
             | Self::ClientCertificate
             | Self::ServerCertificate
-            | Self::AgentCertificate => false,
+            | Self::AgentCertificate
+            | Self::StoreCertificate => false,
         }
     }
 }
@@ -101,6 +108,16 @@ impl Layout {
     /// The client's private key.
     pub fn client_key(&self) -> PathBuf {
         self.certs_dir().join("key.pem")
+    }
+
+    /// The certificate of the stores' own authority.
+    pub(crate) fn store_ca_certificate(&self) -> PathBuf {
+        self.certs_dir().join("store-ca.pem")
+    }
+
+    /// Its private key.
+    pub(crate) fn store_ca_key(&self) -> PathBuf {
+        self.certs_dir().join("store-ca-key.pem")
     }
 
     /// The directory for what the machines of one driver share.

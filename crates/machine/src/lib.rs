@@ -24,5 +24,8 @@ pub use guard::MachineGuard;
 pub use journal::{Failure, Journal, Phase, PhaseTime, UnknownPhase};
 pub use layout::{Layout, MachineFile};
 pub use lock::{CertificateLock, FileLock, Locked, MachineLock, lock_file};
-pub use record::{AuthOptions, EngineOptions, Own, Record, SwarmMode, SwarmOptions};
+pub use record::{
+    AuthOptions, EngineOptions, Own, Record, StoreKind, StoreServer, SwarmMode, SwarmOptions,
+    UnknownStoreKind,
+};
 pub use store::{Listed, Store};

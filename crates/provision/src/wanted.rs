@@ -35,6 +35,8 @@ pub struct EngineSettings {
     pub registry_mirrors: Vec<String>,
     /// `--engine-storage-driver`; `None` leaves the choice to the engine.
     pub storage_driver: Option<String>,
+    /// What it shows and trusts as a client of its cluster-store.
+    pub store_tls: Option<TlsMaterial>,
     /// Where a missing engine comes from.
     pub install: EngineInstall,
     /// What [`EngineInstall::Script`] fetches and runs.
@@ -57,6 +59,7 @@ impl Default for EngineSettings {
             insecure_registries: Vec::new(),
             registry_mirrors: Vec::new(),
             storage_driver: None,
+            store_tls: None,
             install: EngineInstall::Auto,
             install_url: Self::INSTALL_URL.to_owned(),
         }

@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use rmachine_driver::DriverError;
 
 /// Names that the store itself uses in a machine's directory.
-const TAKEN: [&str; 7] = [
+const TAKEN: [&str; 11] = [
     "config.json",
     "ca.pem",
     "cert.pem",
     "key.pem",
     "server.pem",
     "server-key.pem",
+    "agent.pem",
+    "agent-key.pem",
+    "store.pem",
+    "store-key.pem",
     "known_hosts",
 ];
 

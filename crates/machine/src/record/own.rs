@@ -1,3 +1,8 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use rmachine_driver::{MachineName, Resource};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +26,78 @@ pub struct Own {
     pub swarm_join: Option<MachineName>,
     /// The engine's part in a swarm of Docker's swarm mode.
     pub swarm_mode: Option<SwarmMode>,
+    /// The server of a store, for clusters, that runs on the machine.
+    pub store: Option<StoreServer>,
 }
+
+/// What is asked of a machine with a server of a store, and what came of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StoreServer {
+    /// Which store it is.
+    pub kind: StoreKind,
+    /// A machine with a server that was there before; `None` for the one that begins the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<MachineName>,
+    /// The program of this computer that it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary: Option<PathBuf>,
+    /// The image of a registry that it runs, in place of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Where its clients and the other servers reach it; `None` until that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The servers that there were when it joined, in the words of its command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
+}
+
+/// The stores that rmachine can start.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// etcd.
+    Etcd,
+    /// Consul.
+    Consul,
+}
+
+impl StoreKind {
+    /// The words for all of them.
+    pub const NAMES: [&str; 2] = ["etcd", "consul"];
+
+    /// The word of flags and URLs, and the name of its program.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Consul => "consul",
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for StoreKind {
+    type Err = UnknownStoreKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "etcd" => Ok(Self::Etcd),
+            "consul" => Ok(Self::Consul),
+            _ => Err(UnknownStoreKind(text.to_owned())),
+        }
+    }
+}
+
+/// The text names no store that rmachine can start.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is no store that rmachine can start: etcd or consul")]
+pub struct UnknownStoreKind(pub String);
 
 /// What is asked of an engine in Docker's swarm mode.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -59,6 +135,7 @@ pub(super) struct OwnJson {
     engine_install: Option<String>,
     swarm_join: Option<MachineName>,
     swarm_mode: Option<SwarmMode>,
+    store: Option<StoreServer>,
 }
 
 impl From<OwnJson> for Own {
@@ -70,6 +147,7 @@ impl From<OwnJson> for Own {
             engine_install: json.engine_install,
             swarm_join: json.swarm_join,
             swarm_mode: json.swarm_mode,
+            store: json.store,
         }
     }
 }
@@ -85,6 +163,7 @@ impl From<&Own> for OwnJson {
             engine_install: own.engine_install.clone(),
             swarm_join: own.swarm_join.clone(),
             swarm_mode: own.swarm_mode.clone(),
+            store: own.store.clone(),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! From the configuration that an engine is to have to the steps that give it to it.
 
-use rmachine_driver::Secret;
 use sha2::{Digest, Sha256};
 
 use crate::facts::{EngineFacts, Facts, Init, Masked, ServiceFacts, Unfinished};
 use crate::plan::configured::Configured;
 use crate::plan::daemon_json::pretty;
 use crate::plan::{APPLIED_NOTE, DAEMON_JSON, FileWrite, Step, hostname, tls_paths};
-use crate::wanted::Wanted;
+use crate::wanted::{TlsMaterial, Wanted};
 
 /// `dockerd --validate` exists from this version on.
 const VALIDATES: (u32, u32) = (23, 0);
@@ -151,25 +150,32 @@ impl Steps<'_> {
             content: format!("{}\n", text.trim_end()),
             secret,
         };
-        let key: &Secret = &wanted.tls.key;
-        [
-            pem(tls_paths::CA, 0o644, &wanted.tls.ca, false),
-            pem(
-                tls_paths::CERTIFICATE,
-                0o644,
-                &wanted.tls.certificate,
-                false,
-            ),
-            pem(tls_paths::KEY, 0o600, key.expose(), true),
-        ]
-        .into_iter()
-        .filter(|file| {
-            self.facts.tls.get(&file.path).is_none_or(|there| {
-                there.mode != file.mode || there.sha256 != sha256(&file.content)
+        let files = |paths: [&str; 3], tls: &TlsMaterial| {
+            let [ca, certificate, key] = paths;
+            [
+                pem(ca, 0o644, &tls.ca, false),
+                pem(certificate, 0o644, &tls.certificate, false),
+                pem(key, 0o600, tls.key.expose(), true),
+            ]
+        };
+        let own = [tls_paths::CA, tls_paths::CERTIFICATE, tls_paths::KEY];
+        let store = [
+            tls_paths::STORE_CA,
+            tls_paths::STORE_CERTIFICATE,
+            tls_paths::STORE_KEY,
+        ];
+        let of_store = wanted.engine.store_tls.iter();
+        let of_store = of_store.flat_map(|tls| files(store, tls));
+        files(own, &wanted.tls)
+            .into_iter()
+            .chain(of_store)
+            .filter(|file| {
+                self.facts.tls.get(&file.path).is_none_or(|there| {
+                    there.mode != file.mode || there.sha256 != sha256(&file.content)
+                })
             })
-        })
-        .map(Step::Write)
-        .collect()
+            .map(Step::Write)
+            .collect()
     }
 
     fn changes(&self, step: &Step) -> bool {
