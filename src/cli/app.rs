@@ -169,6 +169,7 @@ impl App {
                 client_key: globals.tls_client_key.clone(),
             },
             companion: companion(&process),
+            programs: programs(&process),
         };
         Ok(Self {
             ui: Ui::new(process.clone(), globals.progress),
@@ -227,6 +228,13 @@ fn config_of_another_home(home: &Path) -> Option<PathBuf> {
     let login = User::from_uid(getuid()).ok().flatten()?;
     let config = home.join(".ssh").join("config");
     (login.dir != home && config.is_file()).then_some(config)
+}
+
+/// Where programs are looked for; what is named by no whole path is another thing everywhere.
+fn programs(process: &Process) -> Vec<PathBuf> {
+    let path = process.var("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(path);
+    dirs.filter(|dir| dir.is_absolute()).collect()
 }
 
 /// Where rswarm's program is looked for: where `RMACHINE_COMPANION` says, else beside this program.

@@ -10,6 +10,28 @@ use crate::{LifecycleError, Machines, bounds};
 /// A certificate with fewer days left is made anew whenever one is needed.
 const RENEWED_BEFORE_DAYS: i64 = 30;
 
+/// An authority: its files, and what a machine has of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Anchor {
+    certificate: SharedPem,
+    key: SharedPem,
+    trusted: MachineFile,
+}
+
+/// The authority of engines and their clients.
+const ENGINES: Anchor = Anchor {
+    certificate: SharedPem::CaCertificate,
+    key: SharedPem::CaKey,
+    trusted: MachineFile::CaCertificate,
+};
+
+/// The authority of stores and their clients.
+pub(crate) const STORES: Anchor = Anchor {
+    certificate: SharedPem::StoreCaCertificate,
+    key: SharedPem::StoreCaKey,
+    trusted: MachineFile::StoreCertificate,
+};
+
 /// The authority and the client's identity, which all machines share.
 pub(crate) struct SharedCertificates {
     authority: Authority,
@@ -29,7 +51,7 @@ impl Machines {
     ) -> Result<SharedCertificates, LifecycleError> {
         let paths = self.certificates();
         let lock = self.store.lock_certificates(bounds::CERTIFICATE_LOCK)?;
-        let (authority, ca) = self.authority(&paths, &lock, key)?;
+        let (authority, ca) = self.authority(&paths, &lock, ENGINES, key)?;
         let (client, client_key) = self.client(&paths, &lock, &authority, &ca, key)?;
         Ok(SharedCertificates {
             authority,
@@ -48,52 +70,50 @@ impl Machines {
         let paths = self.certificates();
         let lock = self.store.lock_certificates(bounds::CERTIFICATE_LOCK)?;
         let key = KeyType::default();
-        let (authority, _) = self.authority(&paths, &lock, key)?;
+        let (authority, _) = self.authority(&paths, &lock, ENGINES, key)?;
         self.new_client(&paths, &lock, &authority, key)?;
         Ok(())
     }
 
-    fn authority(
+    /// Reads an authority, and makes one where there is none.
+    pub(crate) fn authority(
         &self,
         paths: &CertificatePaths,
         lock: &CertificateLock,
+        anchor: Anchor,
         key: KeyType,
     ) -> Result<(Authority, String), LifecycleError> {
         let half = |present, missing| LifecycleError::HalfPair {
             present: shown(paths, present),
             missing: shown(paths, missing),
         };
-        let certificate = paths.read(SharedPem::CaCertificate)?;
-        let private = paths.read(SharedPem::CaKey)?;
+        let certificate = paths.read(anchor.certificate)?;
+        let private = paths.read(anchor.key)?;
         match (certificate, private) {
             (Some(certificate), Some(private)) => {
                 let authority = Authority::load(&certificate, &private)
-                    .map_err(of(shown(paths, SharedPem::CaCertificate)))?;
+                    .map_err(of(shown(paths, anchor.certificate)))?;
                 Ok((authority, certificate))
             }
-            (Some(_), None) => Err(half(SharedPem::CaCertificate, SharedPem::CaKey)),
+            (Some(_), None) => Err(half(anchor.certificate, anchor.key)),
             // The key is written first. Alone, and with no machine that trusts its certificate,
             // it is what a process left that ended between the two.
-            (None, Some(_)) if self.some_machine_trusts_a_ca()? => {
-                Err(half(SharedPem::CaKey, SharedPem::CaCertificate))
+            (None, Some(_)) if self.some_machine_has(anchor.trusted)? => {
+                Err(half(anchor.key, anchor.certificate))
             }
             (None, _) => {
                 let (authority, made) = Authority::create(&self.settings.organization, key)
                     .map_err(of("a new certificate authority"))?;
-                paths.write(lock, SharedPem::CaKey, made.key.expose())?;
-                paths.write(lock, SharedPem::CaCertificate, &made.certificate)?;
+                paths.write(lock, anchor.key, made.key.expose())?;
+                paths.write(lock, anchor.certificate, &made.certificate)?;
                 Ok((authority, made.certificate))
             }
         }
     }
 
-    fn some_machine_trusts_a_ca(&self) -> Result<bool, LifecycleError> {
+    fn some_machine_has(&self, file: MachineFile) -> Result<bool, LifecycleError> {
         for name in self.store.names()? {
-            if self
-                .store
-                .read_file(&name, MachineFile::CaCertificate)?
-                .is_some()
-            {
+            if self.store.read_file(&name, file)?.is_some() {
                 return Ok(true);
             }
         }
@@ -224,7 +244,7 @@ impl SharedCertificates {
 
 /// Whether a certificate can go on being used. One that cannot be read is no longer of use either,
 /// so that a file that was damaged heals.
-fn usable(certificate: &str, key: &str, ca: &str, sans: &[San]) -> bool {
+pub(crate) fn usable(certificate: &str, key: &str, ca: &str, sans: &[San]) -> bool {
     let now = OffsetDateTime::now_utc();
     CertificateInfo::read(certificate)
         .is_ok_and(|info| info.days_left(now) > RENEWED_BEFORE_DAYS && info.covers(sans))
@@ -240,7 +260,7 @@ fn shown(paths: &CertificatePaths, pem: SharedPem) -> String {
     paths.path(pem).display().to_string()
 }
 
-fn of(what: impl Into<String>) -> impl FnOnce(rmachine_pki::PkiError) -> LifecycleError {
+pub(crate) fn of(what: impl Into<String>) -> impl FnOnce(rmachine_pki::PkiError) -> LifecycleError {
     let what = what.into();
     move |source| LifecycleError::Certificate { what, source }
 }

@@ -1,8 +1,11 @@
-use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_driver::{Driver, MachineName, Report, Secret, Secrets, Work};
 use rmachine_machine::{MachineFile, MachineGuard, Phase};
-use rmachine_provision::{Interface, Plan, ProvisionError, Stage, apply, plan, read_facts};
+use rmachine_provision::{
+    Interface, Plan, ProvisionError, Stage, TlsMaterial, apply, plan, read_facts,
+};
 
 use crate::host::{Booting, Host, resolved};
+use crate::store::{is_of_machine, uses_store};
 use crate::wanted::{key_type, sans, wanted};
 use crate::{LifecycleError, Machines, bounds};
 
@@ -82,6 +85,7 @@ impl Machines {
         let mut host = self.host(driver.as_ref(), Booting::No, &work).await?;
         if renew_server {
             guard.remove_file(MachineFile::ServerCertificate)?;
+            guard.remove_file(MachineFile::StoreCertificate)?;
         }
         let provisioned = self
             .provision_host(&guard, driver.as_ref(), &mut host, &work)
@@ -118,11 +122,15 @@ impl Machines {
     ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
         let version = self.engine_answers(guard.name(), driver).await?;
-        if guard.record().swarm.is_swarm {
+        let record = guard.record();
+        if record.swarm.is_swarm || record.own.store.is_some() {
             guard.begin(Phase::Joined)?;
             let url = driver.url().await?;
             let engine = self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?;
-            self.join_cluster(guard, driver, interfaces, (&engine, &version), work.report)
+            let engine = (&engine, &version);
+            // What runs beside it may use it.
+            self.serve_store(guard, engine, work.report).await?;
+            self.join_cluster(guard, driver, interfaces, engine, work.report)
                 .await?;
         }
         if let Some(mode) = guard.record().own.swarm_mode {
@@ -143,7 +151,11 @@ impl Machines {
         driver: &dyn Driver,
         host: &Host<'_>,
     ) -> Result<Plan, LifecycleError> {
-        let record = guard.record();
+        self.note_store_address(guard, driver, &host.facts.interfaces)
+            .await?;
+        let mut record = guard.record();
+        let (uses_store, for_engine) = (uses_store(&record), is_of_machine(&record.engine));
+        record.engine = self.reached_options(&record.engine, guard.name())?;
         let key = key_type(&record)?;
         let shared = self.shared_certificates(key)?;
         shared.give_to(guard)?;
@@ -156,9 +168,19 @@ impl Machines {
             &reached,
             &host.facts.interfaces,
         );
+        let for_store = match uses_store {
+            true => Some(self.store_certificates(guard, sans.clone(), key)?),
+            false => None,
+        };
         let organization = format!("{}.{}", self.settings.organization, guard.name());
         let tls = shared.server(guard, &organization, sans, key, record.swarm.master)?;
-        let wanted = wanted(&record, driver, &reached, tls)?;
+        let mut wanted = wanted(&record, driver, &reached, tls)?;
+        let for_engine = for_store.filter(|_| for_engine);
+        wanted.engine.store_tls = for_engine.map(|it| TlsMaterial {
+            ca: it.ca,
+            certificate: it.certificate,
+            key: Secret::new(it.key),
+        });
         plan(&host.facts, &wanted).map_err(|refusals| LifecycleError::Check(refusals.0))
     }
 

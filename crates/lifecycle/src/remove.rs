@@ -68,16 +68,39 @@ impl Machines {
     /// Takes the machine out of its cluster, if its engine still can. A cluster notices by itself
     /// when it cannot.
     async fn leave(&self, guard: &MachineGuard, driver: &dyn Driver, work: &Work<'_>) {
-        if !matches!(driver.state().await, Ok(MachineState::Running)) {
+        let runs = matches!(driver.state().await, Ok(MachineState::Running));
+        let record = guard.record();
+        // The others of a store have to forget a server that is down, too.
+        if !runs && record.own.store.is_none() {
             return;
         }
         work.report.step("leaving the cluster");
-        let leaving = async {
+        let cluster = async {
+            if !runs {
+                return Ok(());
+            }
             self.leave_cluster(guard, driver).await?;
-            match guard.record().own.swarm_mode {
+            match record.own.swarm_mode {
                 Some(_) => self.leave_swarm(guard, driver, work.report).await,
                 None => Ok(()),
             }
+        };
+        let store = async {
+            if record.own.store.is_none() {
+                return Ok(());
+            }
+            let engine = match runs {
+                true => {
+                    let url = driver.url().await?;
+                    Some(self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?)
+                }
+                false => None,
+            };
+            self.leave_store(guard, engine.as_ref(), work.report).await
+        };
+        let leaving = async {
+            let left = cluster.await;
+            store.await.and(left)
         };
         let left = tokio::time::timeout(bounds::LEAVE, leaving);
         match left.await {
@@ -103,7 +126,8 @@ impl Machines {
             secrets,
         };
         let record = guard.record();
-        let is_member = record.swarm.is_swarm || record.own.swarm_mode.is_some();
+        let own = &record.own;
+        let is_member = record.swarm.is_swarm || own.swarm_mode.is_some() || own.store.is_some();
         if is_member && guard.journal().is_done(Phase::Provisioned) {
             self.leave(guard, driver.as_ref(), &work).await;
         }

@@ -1,5 +1,7 @@
+use std::path::PathBuf;
+
 use rmachine_driver::{FlagValues, MachineName};
-use rmachine_machine::{EngineOptions, SwarmOptions};
+use rmachine_machine::{EngineOptions, StoreKind, SwarmOptions};
 use rmachine_pki::KeyType;
 use rmachine_provision::EngineInstall;
 
@@ -16,6 +18,29 @@ pub struct MachineSpec {
     pub engine: EngineRequest,
     /// Its part in a cluster; `None` for a machine that is in none.
     pub swarm: Option<SwarmRequest>,
+    /// The server of a store that is to run on it.
+    pub store: Option<StoreRequest>,
+}
+
+/// What is asked of a machine with a server of a store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoreRequest {
+    /// Which store.
+    pub kind: StoreKind,
+    /// A machine with a server of the store that this one joins; `None` begins a store.
+    pub join: Option<MachineName>,
+    /// What it runs; `None` for what the server runs that it joins, or for the program of the
+    /// store's name on this computer.
+    pub source: Option<StoreSource>,
+}
+
+/// What the server of a store runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StoreSource {
+    /// A program of this computer.
+    Program(PathBuf),
+    /// An image of a registry.
+    Image(String),
 }
 
 /// What is asked of a machine as a part of a cluster.

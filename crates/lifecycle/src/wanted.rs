@@ -31,7 +31,9 @@ pub(crate) fn sans(
         !name.is_empty() && interfaces.iter().all(|interface| interface.name != *name)
     });
     let asked = asked.chain(advertised);
+    let served = record.own.store.as_ref().and_then(|server| server.address);
     let addresses = reached.iter().copied().chain(own_addresses(interfaces));
+    let addresses = addresses.chain(served);
     let addresses = addresses.map(|ip| ip.to_string());
     let mut seen = BTreeSet::new();
     fixed
@@ -96,6 +98,7 @@ fn settings(
         env: parsed(&options.env)?,
         insecure_registries: options.insecure_registry.clone(),
         registry_mirrors: options.registry_mirror.clone(),
+        store_tls: None,
         storage_driver: Some(options.storage_driver.clone()).filter(|name| !name.is_empty()),
         install,
         install_url: or(&options.install_url, usual.install_url),

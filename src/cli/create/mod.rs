@@ -1,6 +1,7 @@
 //! `rmachine create`: makes machines, several at once, and goes on with those half made.
 
 mod driver_flags;
+mod store;
 mod swarm;
 
 use clap::{ArgMatches, FromArgMatches};
@@ -15,6 +16,7 @@ use super::each::each_told;
 use crate::error::{CommandError, Status};
 use crate::ui::Line;
 
+use store::StoreArgs;
 use swarm::SwarmArgs;
 
 pub use driver_flags::{chosen_driver, with_driver_flags};
@@ -51,6 +53,9 @@ struct Shared {
 
     #[command(flatten)]
     swarm: SwarmArgs,
+
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 #[derive(clap::Args)]
@@ -175,6 +180,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         flags: args.flags,
         engine: args.shared.engine.request()?,
         swarm: args.shared.swarm.request()?,
+        store: args.shared.store.request()?,
     };
     let of_spec = |error| CommandError::of_lifecycle(error, spec.name.as_str());
     let kind = machines.kind(&spec.driver).map_err(of_spec)?;
@@ -189,6 +195,12 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
             "several masters need a store that keeps the nodes of them all",
         )
         .hint("--swarm-opt replication --swarm-discovery etcd://…"));
+    }
+    if args.shared.store.is_sole() && !others.is_empty() {
+        return Err(CommandError::usage(
+            "several machines would each begin a store; the others join the first one's",
+        )
+        .hint(format!("--store-join {first}")));
     }
     if args.shared.dry_run {
         return dry_run(app, machines, &args.shared.names, &spec).await;

@@ -1,5 +1,5 @@
 use rmachine_driver::{HostAddress, MachineName};
-use rmachine_lifecycle::{Orchestrator, SwarmHost, SwarmRequest};
+use rmachine_lifecycle::{Orchestrator, Reference, SwarmHost, SwarmRequest};
 use rmachine_machine::SwarmOptions;
 
 use crate::error::CommandError;
@@ -27,8 +27,8 @@ pub struct SwarmArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "swarm_discovery")]
     swarm_join: Option<MachineName>,
 
-    /// Where the cluster's nodes are kept, as etcd://10.0.0.9:2379 [default: by the first master
-    /// itself]
+    /// Where the cluster's nodes are kept, as etcd://10.0.0.9:2379, or etcd://machine:NAME for the
+    /// store of a machine [default: by the first master itself]
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true,
           value_parser = discovery)]
     swarm_discovery: String,
@@ -135,7 +135,10 @@ fn discovery(text: &str) -> Result<String, String> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
         _ if text.is_empty() => Ok(String::new()),
-        Some(scheme) if SCHEMES.contains(&scheme) => Ok(text.to_owned()),
+        Some(scheme) if SCHEMES.contains(&scheme) => match Reference::read(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(refusal) => Err(refusal.to_string()),
+        },
         Some(scheme) => Err(format!("{scheme} is none of {}", SCHEMES.join(", "))),
         None => Err(format!(
             "it does not begin with {}://",

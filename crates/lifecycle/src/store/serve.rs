@@ -1,0 +1,485 @@
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use rmachine_companion::server::{Consul, Etcd, STORE, STORE_VOLUME};
+use rmachine_companion::{Architecture, CompanionError, Image, WholeProgram};
+use rmachine_driver::{Driver, MachineName, Report};
+use rmachine_engine::{Engine, VersionInfo};
+use rmachine_machine::{EngineOptions, MachineGuard, Phase, Record, StoreKind, StoreServer};
+use rmachine_provision::{Interface, tls_paths};
+
+use super::decide::{Client, addresses, client_port};
+use super::members::{Health, Members, Peer};
+use super::{Reference, Server, StoreRefusal, Stores};
+use crate::host::resolved;
+use crate::swarm::{last_words, reached_at};
+use crate::{LifecycleError, MachineSpec, Machines, StoreRequest, StoreSource, bounds};
+
+/// The option of engines that takes the URL of a store.
+const CLUSTER_STORE: &str = "cluster-store=";
+
+impl Machines {
+    /// The servers of stores on all machines here.
+    pub(crate) fn stores(&self) -> Result<Stores, LifecycleError> {
+        let mut servers = Vec::new();
+        for machine in self.store.names()? {
+            // One that cannot be read is no reason against another one.
+            let Ok(record) = self.store.load(&machine) else {
+                continue;
+            };
+            if let Some(asked) = record.own.store {
+                servers.push(Server {
+                    machine,
+                    is_ready: record.own.journal.is_done(Phase::Joined),
+                    asked,
+                });
+            }
+        }
+        Ok(Stores(servers))
+    }
+
+    /// What a machine's record is to say of the server that is asked of it.
+    pub(crate) fn store_server(
+        &self,
+        name: &MachineName,
+        request: Option<&StoreRequest>,
+    ) -> Result<Option<StoreServer>, LifecycleError> {
+        let Some(StoreRequest { kind, join, source }) = request else {
+            return Ok(None);
+        };
+        let stores = self.stores()?;
+        let join = stores.joined(name, *kind, join.as_ref())?;
+        let joined = join.as_ref().and_then(|join| stores.on(join));
+        let (binary, image) = match (source, joined) {
+            (Some(StoreSource::Program(path)), _) => (Some(path.clone()), None),
+            (Some(StoreSource::Image(image)), _) => (None, Some(image.clone())),
+            (None, Some(joined)) => (joined.asked.binary.clone(), joined.asked.image.clone()),
+            (None, None) => match self.settings.program(kind.as_str()) {
+                Some(path) => (Some(path), None),
+                None => return Err(StoreRefusal::NoProgram { kind: *kind }.into()),
+            },
+        };
+        if let Some(path) = &binary {
+            WholeProgram::read(path)?;
+        }
+        // What came of an attempt that was cut off goes on.
+        let before = stores.on(name).filter(|it| it.asked.join == join);
+        let (address, peers) = before.map_or((None, Vec::new()), |before| {
+            (before.asked.address, before.asked.peers.clone())
+        });
+        Ok(Some(StoreServer {
+            kind: *kind,
+            join,
+            binary,
+            image,
+            address,
+            peers,
+        }))
+    }
+
+    /// Whether the stores that a machine is to use are there.
+    ///
+    /// # Errors
+    /// [`StoreRefusal`].
+    pub(crate) fn check_stores(&self, spec: &MachineSpec) -> Result<(), LifecycleError> {
+        let discovery = spec.swarm.as_ref().map(|swarm| &swarm.options.discovery);
+        let options = spec.engine.options.arbitrary_flags.iter();
+        let options = options.filter_map(|option| option.strip_prefix(CLUSTER_STORE));
+        for url in options.chain(discovery.map(String::as_str)) {
+            let Some(reference) = Reference::read(url)? else {
+                continue;
+            };
+            let own = spec.store.as_ref().map(|store| (&spec.name, store.kind));
+            if own == Some((reference.name(), reference.kind())) {
+                continue;
+            }
+            self.stores()?.serves(&reference, &spec.name)?;
+        }
+        Ok(())
+    }
+
+    /// A discovery with the addresses of the servers that it means.
+    pub(crate) fn reached_discovery(
+        &self,
+        url: &str,
+        on: &MachineName,
+    ) -> Result<String, LifecycleError> {
+        self.reached(url, on, Client::Companion)
+    }
+
+    /// The options of an engine with the addresses of the servers that they mean.
+    pub(crate) fn reached_options(
+        &self,
+        options: &EngineOptions,
+        on: &MachineName,
+    ) -> Result<EngineOptions, LifecycleError> {
+        let mut reached = options.clone();
+        for option in &mut reached.arbitrary_flags {
+            if let Some(url) = option.strip_prefix(CLUSTER_STORE) {
+                let url = self.reached(url, on, Client::Engine)?;
+                *option = format!("{CLUSTER_STORE}{url}");
+            }
+        }
+        if is_of_machine(options) {
+            let files = [
+                ("kv.cacertfile", tls_paths::STORE_CA),
+                ("kv.certfile", tls_paths::STORE_CERTIFICATE),
+                ("kv.keyfile", tls_paths::STORE_KEY),
+            ];
+            let files = files.map(|(name, path)| format!("cluster-store-opt={name}={path}"));
+            reached.arbitrary_flags.extend(files);
+        }
+        Ok(reached)
+    }
+
+    fn reached(
+        &self,
+        url: &str,
+        on: &MachineName,
+        client: Client,
+    ) -> Result<String, LifecycleError> {
+        match Reference::read(url)? {
+            Some(reference) => Ok(self.stores()?.resolved(&reference, on, client)?),
+            None => Ok(url.to_owned()),
+        }
+    }
+
+    /// Notes where a machine's server is reached, for its engine and for others.
+    pub(crate) async fn note_store_address(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        interfaces: &[Interface],
+    ) -> Result<(), LifecycleError> {
+        let record = guard.record();
+        let Some(server) = &record.own.store else {
+            return Ok(());
+        };
+        let address = reached_at(&record, driver, interfaces).await?;
+        let found = resolved(&address, client_port(server.kind)).await;
+        let Some(now) = found.first().copied() else {
+            return Err(StoreRefusal::NoAddress {
+                name: guard.name().clone(),
+                address: address.to_string(),
+            }
+            .into());
+        };
+        if server.address != Some(now) {
+            note(guard, |server| server.address = Some(now))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the server run that is asked of a machine, and waits until it is a part of its store.
+    pub(crate) async fn serve_store(
+        &self,
+        guard: &MachineGuard,
+        engine: (&Engine, &VersionInfo),
+        report: &dyn Report,
+    ) -> Result<(), LifecycleError> {
+        let record = guard.record();
+        let Some(server) = &record.own.store else {
+            return Ok(());
+        };
+        let name = guard.name();
+        let address = server
+            .address
+            .ok_or_else(|| StoreRefusal::NotReady { name: name.clone() })?;
+        let kind = server.kind;
+        let (engine, version) = engine;
+        let image = store_image(engine, version, server, report).await?;
+        let others = addresses(self.others(name)?.iter());
+        let certificates = self.store_identity(name)?;
+        let members = Members::new(&certificates);
+        let members = members.map_err(|reason| silent(name, kind, reason, Vec::new()))?;
+        let peers = match &server.join {
+            None => Vec::new(),
+            Some(_) if !server.peers.is_empty() => server.peers.clone(),
+            Some(join) => {
+                report.step(&format!("joining the store of {join}"));
+                let peers = admission(&members, kind, name, address, &others).await;
+                peers.map_err(|reason| silent(name, kind, reason, Vec::new()))?
+            }
+        };
+        if peers != server.peers {
+            note(guard, |server| server.peers.clone_from(&peers))?;
+        }
+        report.step(&format!("starting {kind}"));
+        let container = match kind {
+            StoreKind::Etcd => Etcd {
+                name: name.to_string(),
+                address,
+                peers,
+                certificates,
+            }
+            .container(&image),
+            StoreKind::Consul => Consul {
+                name: name.to_string(),
+                address,
+                peers,
+                certificates,
+                gossip_key: self.gossip_key()?,
+            }
+            .container(&image),
+        };
+        rmachine_companion::converge(engine, &container).await?;
+        report.step(&format!("waiting for the answer of {kind}"));
+        let answered = answer(&members, kind, address, &others).await;
+        match answered {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(silent(name, kind, reason, last_words(engine, STORE).await)),
+        }
+    }
+
+    /// Takes a machine's server out of its store, so that the others have their quorum without it,
+    /// and its data away. An engine that is not there is passed over.
+    pub(crate) async fn leave_store(
+        &self,
+        guard: &MachineGuard,
+        engine: Option<&Engine>,
+        report: &dyn Report,
+    ) -> Result<(), LifecycleError> {
+        let record = guard.record();
+        let Some(server) = &record.own.store else {
+            return Ok(());
+        };
+        let (name, kind) = (guard.name(), server.kind);
+        let others = addresses(self.others(name)?.iter().filter(|other| other.is_ready));
+        if let Some(address) = server.address.filter(|_| !others.is_empty()) {
+            report.step("leaving the store");
+            let left = match Members::new(&self.store_identity(name)?) {
+                Ok(members) => departure(&members, kind, name, address, &others, engine).await,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = left {
+                report.warn(&format!("it could not leave its store in order: {reason}"));
+            }
+        }
+        if let Some(engine) = engine {
+            rmachine_companion::remove(engine, STORE).await?;
+            rmachine_companion::remove_volume(engine, STORE_VOLUME).await?;
+        }
+        Ok(())
+    }
+
+    /// The other servers of a machine's store.
+    fn others(&self, name: &MachineName) -> Result<Vec<Server>, LifecycleError> {
+        let stores = self.stores()?;
+        let servers = stores.of(name).into_iter();
+        Ok(servers
+            .filter(|other| other.machine != *name)
+            .cloned()
+            .collect())
+    }
+}
+
+/// Whether an engine is to use the store of a machine.
+pub(crate) fn is_of_machine(options: &EngineOptions) -> bool {
+    let options = options.arbitrary_flags.iter();
+    let mut urls = options.filter_map(|option| option.strip_prefix(CLUSTER_STORE));
+    urls.any(|url| matches!(Reference::read(url), Ok(Some(_))))
+}
+
+fn note(guard: &MachineGuard, change: impl FnOnce(&mut StoreServer)) -> Result<(), LifecycleError> {
+    guard.update(|record: &mut Record| {
+        if let Some(server) = &mut record.own.store {
+            change(server);
+        }
+    })?;
+    Ok(())
+}
+
+/// Sees to it that the engine has what the server runs, and names it.
+async fn store_image(
+    engine: &Engine,
+    version: &VersionInfo,
+    server: &StoreServer,
+    report: &dyn Report,
+) -> Result<String, LifecycleError> {
+    if let Some(image) = &server.image {
+        if !rmachine_companion::has_any(engine, image).await? {
+            report.step(&format!("pulling {image}"));
+            rmachine_companion::pull(engine, image).await?;
+        }
+        return Ok(image.clone());
+    }
+    let kind = server.kind;
+    let tag = format!("rmachine-{kind}:sent");
+    let path = server.binary.as_deref().unwrap_or(Path::new(kind.as_str()));
+    let program = match WholeProgram::read(path) {
+        Ok(program) => program,
+        // What was sent before goes on without the program it came from.
+        Err(error) => match rmachine_companion::has_any(engine, &tag).await? {
+            true => {
+                report.warn(&format!("{error}; {kind} stays as it was sent before"));
+                return Ok(tag);
+            }
+            false => return Err(error.into()),
+        },
+    };
+    let architecture = Architecture::of_machine(&version.arch)
+        .ok_or_else(|| CompanionError::Architecture(version.arch.clone()))?;
+    if program.architecture() != architecture {
+        return Err(CompanionError::OtherArchitecture {
+            path: path.to_owned(),
+            is_for: program.architecture(),
+            architecture,
+        }
+        .into());
+    }
+    let image = Image::of_program(&program, kind.as_str());
+    let image = image.map_err(|source| CompanionError::Archive {
+        what: "a store's image",
+        source,
+    })?;
+    if !rmachine_companion::has(engine, &image, &tag).await? {
+        let megabytes = image.size() as f64 / 1e6;
+        report.step(&format!("sending {kind}, {megabytes:.1} MB"));
+        rmachine_companion::send(engine, &image, &tag).await?;
+    }
+    Ok(tag)
+}
+
+/// Lets the others know a server that will come, and returns what it has to know of them. An etcd
+/// takes one new server at a time, so others may be waited for.
+async fn admission(
+    members: &Members,
+    kind: StoreKind,
+    name: &MachineName,
+    address: IpAddr,
+    others: &[IpAddr],
+) -> Result<Vec<String>, String> {
+    const NONE: &str = "it is not known where its servers are";
+    if kind == StoreKind::Consul {
+        return match others.is_empty() {
+            true => Err(NONE.to_owned()),
+            false => Ok(others.iter().map(IpAddr::to_string).collect()),
+        };
+    }
+    let started = Instant::now();
+    loop {
+        let mut why = NONE.to_owned();
+        for at in others {
+            let peers = members.peers(*at).await;
+            match peers {
+                Ok(peers) if peers.iter().any(|peer| peer.is_at(address)) => {
+                    let named = peers.iter().map(|peer| peer.named(name.as_str()));
+                    return Ok(named.collect());
+                }
+                Ok(_) => match members.add(*at, &Etcd::peer_url(address)).await {
+                    Ok(()) => {}
+                    Err(error) => why = error,
+                },
+                Err(error) => why = error,
+            }
+        }
+        if started.elapsed() >= bounds::STORE_JOIN {
+            return Err(why);
+        }
+        tokio::time::sleep(bounds::STORE_PAUSE).await;
+    }
+}
+
+/// Waits until a server is a full part of its store, and the store has a leader.
+async fn answer(
+    members: &Members,
+    kind: StoreKind,
+    address: IpAddr,
+    others: &[IpAddr],
+) -> Result<(), String> {
+    let started = Instant::now();
+    loop {
+        let promoted = match kind {
+            StoreKind::Etcd => promotion(members, address, others).await,
+            StoreKind::Consul => Ok(()),
+        };
+        let why = match promoted {
+            Ok(()) => match members.health(kind, address).await {
+                Ok(Health::Good) => return Ok(()),
+                Ok(Health::NoQuorum) => "it does not count for a quorum".to_owned(),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if started.elapsed() >= bounds::STORE_ANSWER {
+            return Err(why);
+        }
+        tokio::time::sleep(bounds::STORE_PAUSE).await;
+    }
+}
+
+/// Makes a server of etcd a full one, where it is none yet.
+async fn promotion(members: &Members, address: IpAddr, others: &[IpAddr]) -> Result<(), String> {
+    let mut done = Ok(());
+    for at in others {
+        let peers = match members.peers(*at).await {
+            Ok(peers) => peers,
+            // Another one may know, and whether the store works its own health tells.
+            Err(_) => continue,
+        };
+        let own = peers.iter().find(|peer| peer.is_at(address));
+        let Some(own) = own.filter(|own| own.is_learner) else {
+            return Ok(());
+        };
+        done = members.promote(*at, own).await;
+        if done.is_ok() {
+            break;
+        }
+    }
+    done
+}
+
+/// Lets the others forget a server.
+async fn departure(
+    members: &Members,
+    kind: StoreKind,
+    name: &MachineName,
+    address: IpAddr,
+    others: &[IpAddr],
+    engine: Option<&Engine>,
+) -> Result<(), String> {
+    if let (StoreKind::Consul, Some(engine)) = (kind, engine) {
+        // It leaves while it still counts, and then ends: it must not come back.
+        let there = rmachine_companion::let_end(engine, STORE).await;
+        if there.map_err(|error| error.to_string())? && members.leave(address).await.is_ok() {
+            return Ok(());
+        }
+    }
+    let mut why = Ok(());
+    for at in others {
+        let done = match kind {
+            StoreKind::Etcd => match members.peers(*at).await {
+                Ok(peers) => removal(members, *at, &peers, address).await,
+                Err(error) => Err(error),
+            },
+            StoreKind::Consul => members.forget(*at, name.as_str()).await,
+        };
+        match done {
+            Ok(()) => return Ok(()),
+            Err(error) => why = Err(error),
+        }
+    }
+    why
+}
+
+async fn removal(
+    members: &Members,
+    at: IpAddr,
+    peers: &[Peer],
+    address: IpAddr,
+) -> Result<(), String> {
+    match peers.iter().find(|peer| peer.is_at(address)) {
+        Some(own) => members.remove(at, own).await,
+        None => Ok(()),
+    }
+}
+
+fn silent(name: &MachineName, kind: StoreKind, reason: String, log: Vec<String>) -> LifecycleError {
+    LifecycleError::StoreSilent {
+        name: name.clone(),
+        kind,
+        reason,
+        log,
+    }
+}
