@@ -27,4 +27,5 @@ mod replicated;
 #[path = "../../swarm/discovery/tests/servers/mod.rs"]
 mod servers;
 mod store;
+mod stores;
 mod tls;

@@ -48,6 +48,9 @@ pub struct Owned {
     /// Whether it is a manager: others need it when they leave.
     #[serde(default)]
     pub manager: bool,
+    /// Whether it has a server of the cluster's store, which the others need when they leave.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub store: bool,
     /// SHA-256 of each flag that the file gave to its driver. Values may be secrets.
     pub flags: BTreeMap<String, String>,
     /// When it was begun, by its own record: a later machine of the same name is not it.
@@ -76,19 +79,23 @@ impl ClusterJournal {
     }
 
     /// The machines in the order in which they can go: all of one list at the same time, managers
-    /// after those that leave with their help. Managers of swarm mode hand over to each other, so
-    /// they go one by one.
+    /// after those that leave with their help, and those with the store last. Managers of swarm
+    /// mode and servers of a store hand over to each other, so they go one by one.
     pub fn ways_out(&self) -> Vec<Vec<MachineName>> {
-        let names = |manager: bool| {
+        let names = |store: bool, manager: bool| {
             let machines = self.machines.iter();
-            let chosen = machines.filter(move |(_, owned)| owned.manager == manager);
+            let chosen = machines.filter(move |(_, owned)| {
+                owned.store == store && (store || owned.manager == manager)
+            });
             chosen.map(|(name, _)| name.clone())
         };
-        let mut ways = vec![names(false).collect::<Vec<_>>()];
+        let one_by_one = |name| vec![name];
+        let mut ways = vec![names(false, false).collect::<Vec<_>>()];
         match self.orchestrator {
-            Orchestrator::SwarmMode => ways.extend(names(true).rev().map(|name| vec![name])),
-            Orchestrator::Classic | Orchestrator::None => ways.push(names(true).collect()),
+            Orchestrator::SwarmMode => ways.extend(names(false, true).rev().map(one_by_one)),
+            Orchestrator::Classic | Orchestrator::None => ways.push(names(false, true).collect()),
         }
+        ways.extend(names(true, false).rev().map(one_by_one));
         ways.retain(|way| !way.is_empty());
         ways
     }
@@ -110,6 +117,7 @@ impl Owned {
         Self {
             group: member.group.clone(),
             manager: member.roles.manager,
+            store: member.roles.store,
             flags: digests(&member.given),
             since: None,
         }

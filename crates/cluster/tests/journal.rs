@@ -130,6 +130,17 @@ fn managers_go_after_those_that_they_help_to_leave() {
     assert_eq!(ways(&journal), [["n1", "n2"], ["m1", "m2"]]);
     journal.orchestrator = Orchestrator::SwarmMode;
     assert_eq!(ways(&journal), [vec!["n1", "n2"], vec!["m2"], vec!["m1"]]);
+    for (machine, manager) in [("a1", false), ("a2", true)] {
+        let owned = Owned {
+            manager,
+            store: true,
+            ..Owned::default()
+        };
+        journal.machines.insert(name(machine), owned);
+    }
+    journal.orchestrator = Orchestrator::Classic;
+    let last = [vec!["n1", "n2"], vec!["m1", "m2"], vec!["a2"], vec!["a1"]];
+    assert_eq!(ways(&journal), last);
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl<'a> Group<'a> {
                     flags: values,
                     engine: engine.clone(),
                     swarm: None,
+                    store: None,
                 },
             });
         }

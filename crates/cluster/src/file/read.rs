@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rmachine_driver::MachineName;
-use rmachine_lifecycle::{EMBEDDED, Machines, SwarmRequest};
-use rmachine_machine::SwarmOptions;
+use rmachine_lifecycle::{EMBEDDED, Machines, Reference, StoreRequest, StoreSource, SwarmRequest};
+use rmachine_machine::{StoreKind, SwarmOptions};
 use sha2::{Digest as _, Sha256};
 
 use super::check::Check;
@@ -67,13 +67,16 @@ impl Cluster {
             digest: digest(text),
         };
         coherent(&cluster, &root, &mut findings);
+        let source = store_source(&root, &mut findings);
         if !findings.is_empty() {
             return Err(findings.into_problems(text));
         }
+        serve_stores(&mut cluster, &root, source);
         if let Some(orchestrator) = cluster.orchestrator.of_machines() {
             let options = swarm_options(&root, &cluster);
             let first = cluster.first_manager().map(|first| first.name().clone());
-            for member in &mut cluster.members {
+            let joining = |it: &&mut Member| it.roles.manager || it.roles.worker;
+            for member in cluster.members.iter_mut().filter(joining) {
                 let request = request(&options, orchestrator, member, first.as_ref());
                 member.spec.swarm = Some(request);
             }
@@ -185,6 +188,13 @@ fn coherent(cluster: &Cluster, root: &Node, findings: &mut Findings) {
                 "must be a URL such as etcd://10.0.0.5:2379/NAME",
             );
         }
+        // The refusal quotes the value, and a variable may have put a secret there.
+        if Reference::read(discovery).is_err() {
+            findings.add(
+                &node.place,
+                "must be etcd://machine:NAME or consul://machine:NAME where a machine has the store",
+            );
+        }
         if cluster.store {
             findings.add(
                 &node.place,
@@ -212,6 +222,10 @@ fn roles(cluster: &Cluster, root: &Node, groups: &Node, findings: &mut Findings)
                 );
             }
         }
+        if let Some(store) = root.field("store") {
+            let message = "is for clusters, and the orchestrator is none";
+            findings.add(&store.place, message);
+        }
         return;
     }
     let managers = cluster.members.iter().filter(|it| it.roles.manager).count();
@@ -228,7 +242,10 @@ fn roles(cluster: &Cluster, root: &Node, groups: &Node, findings: &mut Findings)
     if cluster.orchestrator == Orchestrator::Classic && managers > 1 && !shared {
         findings.add(
             &groups.place,
-            format!("{managers} managers share a store: name it in the field discovery"),
+            format!(
+                "{managers} managers share a store: the field discovery names one, the field store \
+                 and a group with the role store make one"
+            ),
         );
     }
     let stores = cluster.members.iter().any(|it| it.roles.store);
@@ -240,6 +257,52 @@ fn roles(cluster: &Cluster, root: &Node, groups: &Node, findings: &mut Findings)
             findings.add(&groups.place, "the role store needs the field store");
         }
         _ => {}
+    }
+}
+
+/// What the servers of the cluster's store run; `None` for the program on the `PATH`.
+fn store_source(root: &Node, findings: &mut Findings) -> Option<StoreSource> {
+    let store = root.field("store")?;
+    let (binary, image) = (text_of(store, "binary"), text_of(store, "image"));
+    if let (Some(_), Some(node)) = (binary, store.field("image")) {
+        findings.add(
+            &node.place,
+            "excludes the field binary: it is the one or the other",
+        );
+    }
+    match binary.map(std::path::absolute) {
+        Some(Ok(path)) => Some(StoreSource::Program(path)),
+        Some(Err(error)) => {
+            findings.add(
+                &store.place,
+                format!("the field binary is no path: {error}"),
+            );
+            None
+        }
+        None => image.map(|image| StoreSource::Image(image.to_owned())),
+    }
+}
+
+/// Asks for the store's servers, of which the others join the first, and lets the nodes of a
+/// classic cluster meet there.
+fn serve_stores(cluster: &mut Cluster, root: &Node, source: Option<StoreSource>) {
+    let kind = root.field("store").and_then(|store| text_of(store, "kind"));
+    let kind = kind.and_then(|kind| kind.parse::<StoreKind>().ok());
+    let first = cluster.first_store().map(|first| first.name().clone());
+    let (Some(kind), Some(first)) = (kind, first) else {
+        return;
+    };
+    for member in cluster.members.iter_mut().filter(|it| it.roles.store) {
+        member.spec.store = Some(StoreRequest {
+            kind,
+            join: Some(&first)
+                .filter(|first| *first != member.name())
+                .cloned(),
+            source: source.clone(),
+        });
+    }
+    if cluster.orchestrator == Orchestrator::Classic {
+        cluster.discovery = Some(format!("{kind}://machine:{first}/{}", cluster.name));
     }
 }
 

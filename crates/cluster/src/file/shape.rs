@@ -1,6 +1,7 @@
 //! What a cluster file may say, as data: the file is checked against it, and the schema is made
 //! from it.
 
+use rmachine_machine::StoreKind;
 use rmachine_pki::KeyType;
 use rmachine_provision::EngineInstall;
 
@@ -122,11 +123,19 @@ pub(crate) const CLUSTER: Shape = Shape {
 };
 
 const STORE: Shape = Shape {
-    fields: &[required(
-        "kind",
-        Kind::Choice(&["etcd", "consul"]),
-        "Which store",
-    )],
+    fields: &[
+        required("kind", Kind::Choice(&StoreKind::NAMES), "Which store"),
+        field(
+            "binary",
+            TEXT,
+            "The program of this computer that servers run [default: the one on the PATH]",
+        ),
+        field(
+            "image",
+            TEXT,
+            "The image of a registry that servers run, in place of a program",
+        ),
+    ],
 };
 
 const SWARM: Shape = Shape {

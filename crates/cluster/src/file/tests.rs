@@ -11,8 +11,8 @@ use std::time::Duration;
 use rmachine_docker::DockerKind;
 use rmachine_driver::FlagValue;
 use rmachine_generic::Generic;
-use rmachine_lifecycle::{Machines, Settings};
-use rmachine_machine::Store;
+use rmachine_lifecycle::{Machines, Settings, StoreSource};
+use rmachine_machine::{Store, StoreKind};
 use rmachine_none::UrlOnly;
 
 use super::schema::schema;
@@ -144,6 +144,43 @@ fn without_a_discovery_all_join_the_first_manager() {
 }
 
 #[test]
+fn a_store_of_its_own_is_where_a_cluster_meets() {
+    let cluster = read(
+        "name: d\nstore: {kind: consul, image: 'r.example.org/consul:1'}\ndefaults: {driver: docker}\n\
+         groups:\n  head: {roles: [manager, worker], count: 2}\n  keep: {roles: [store], count: 3}\n",
+    )
+    .unwrap();
+    let discovery = "consul://machine:d-keep-1/d";
+    assert_eq!(cluster.discovery.as_deref(), Some(discovery));
+    for member in &cluster.members {
+        let swarm = member.spec.swarm.as_ref();
+        let found = swarm.map(|swarm| swarm.options.discovery.as_str());
+        let expected = (!member.roles.store).then_some(discovery);
+        assert_eq!(found, expected, "{}", member.name());
+    }
+    let stores = cluster.members.iter().filter_map(|member| {
+        let store = member.spec.store.as_ref()?;
+        assert_eq!(store.kind, StoreKind::Consul);
+        let image = StoreSource::Image("r.example.org/consul:1".to_owned());
+        assert_eq!(store.source, Some(image));
+        Some(store.join.as_ref().map(|join| join.to_string()))
+    });
+    let first = || Some("d-keep-1".to_owned());
+    assert_eq!(stores.collect::<Vec<_>>(), [None, first(), first()]);
+
+    let cluster = read(
+        "name: d\nstore: {kind: etcd, binary: /opt/etcd}\norchestrator: swarm-mode\n\
+         groups: {all: {driver: docker, roles: [manager, store]}}\n",
+    )
+    .unwrap();
+    assert_eq!(cluster.discovery, None);
+    let spec = &cluster.members[0].spec;
+    assert!(spec.swarm.as_ref().unwrap().options.master);
+    let source = spec.store.as_ref().unwrap().source.clone();
+    assert_eq!(source, Some(StoreSource::Program("/opt/etcd".into())));
+}
+
+#[test]
 fn in_swarm_mode_all_join_the_first_manager() {
     let cluster = read(
         "name: d\norchestrator: swarm-mode\ndefaults: {driver: docker}\ngroups:\n  head: {roles: [manager], count: 3}\n  node: {}\n",
@@ -248,6 +285,27 @@ fn every_mistake_is_told_with_its_place() {
         (
             "name: d\ngroups: {n: {driver: docker, count: 2, roles: [manager]}}\n",
             vec!["2:9: groups: 2 managers share a store"],
+        ),
+        (
+            "name: d\nstore: {kind: etcd, binary: a, image: b}\ndiscovery: zk://machine:s\n\
+             groups: {n: {driver: docker, roles: [manager]}}\n",
+            vec![
+                "2:39: store.image: excludes the field binary",
+                "3:12: discovery: excludes the field store",
+                "3:12: discovery: must be etcd://machine:NAME",
+                "2:8: store: no group has the role store",
+            ],
+        ),
+        (
+            "name: d\nstore: {kind: zk}\norchestrator: none\ngroups: {n: {driver: docker}}\n",
+            vec![
+                "2:15: store.kind: \"zk\" is not one of etcd, consul",
+                "2:8: store: is for clusters",
+            ],
+        ),
+        (
+            "name: d\ngroups: {n: {driver: docker, roles: [manager, store]}}\n",
+            vec!["2:9: groups: the role store needs the field store"],
         ),
         (
             "name: d\norchestrator: none\ndiscovery: x\ngroups: {n: {driver: docker, roles: [worker]}}\n",

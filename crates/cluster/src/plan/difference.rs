@@ -53,7 +53,8 @@ impl Differences {
             None if seen.swarm.is_swarm => Some((Orchestrator::Classic, seen.swarm.master)),
             None => None,
         };
-        if asked != has {
+        let store = member.spec.store.as_ref().map(|store| store.kind);
+        if asked != has || store != seen.store {
             self.lasting.push("another role".to_owned());
         }
     }

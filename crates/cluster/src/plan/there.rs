@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use rmachine_driver::{Driver, MachineName, MachineState};
-use rmachine_machine::{EngineOptions, Phase, Record, SwarmMode, SwarmOptions};
+use rmachine_machine::{EngineOptions, Phase, Record, StoreKind, SwarmMode, SwarmOptions};
 use time::OffsetDateTime;
 
 use crate::journal::{Owned, since};
@@ -41,6 +41,8 @@ pub struct Seen {
     pub swarm: SwarmOptions,
     /// Its part in a swarm of swarm mode.
     pub swarm_mode: Option<SwarmMode>,
+    /// The store that it has a server of.
+    pub store: Option<StoreKind>,
     /// Its state; `None` where the driver could not tell in time.
     pub state: Option<MachineState>,
     /// What its driver made is no longer there.
@@ -63,6 +65,7 @@ impl Seen {
             tls_sans: record.auth.server_cert_sans.clone(),
             swarm: record.swarm.clone(),
             swarm_mode: record.own.swarm_mode.clone(),
+            store: record.own.store.as_ref().map(|server| server.kind),
             state: None,
             gone: false,
             power: capabilities.power,

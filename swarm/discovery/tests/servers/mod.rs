@@ -181,7 +181,8 @@ pub fn nobody() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
-fn program(name: &str) -> Option<PathBuf> {
+/// A program on the `PATH`; `None`, with the reason printed, where there is none.
+pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).map(|dir| dir.join(name));
     let found = places.into_iter().find(|place| place.is_file());
