@@ -1,6 +1,6 @@
 use rmachine_companion::CompanionError;
 use rmachine_driver::DriverError;
-use rmachine_lifecycle::{LifecycleError, SwarmModeRefusal, SwarmRefusal};
+use rmachine_lifecycle::{LifecycleError, StoreRefusal, SwarmModeRefusal, SwarmRefusal};
 use rmachine_provision::ProvisionError;
 use rmachine_ssh::SshError;
 
@@ -26,6 +26,16 @@ impl CommandError {
                 ..told
             },
             LifecycleError::Swarm(refusal) => of_swarm(told, &refusal),
+            LifecycleError::StoreServer(refusal) => of_store(told, &refusal),
+            LifecycleError::StoreSilent { log, .. } => {
+                let mut told = told
+                    .hint(format!(
+                        "docker $(rmachine config {name}) logs rmachine-store"
+                    ))
+                    .hint(format!("rmachine provision {name}"));
+                told.causes.extend(log);
+                told
+            }
             LifecycleError::SwarmMode(refusal) => of_swarm_mode(told, &refusal),
             LifecycleError::Engine(error) => Self::of_engine(error, name),
             LifecycleError::SwarmAddress { interfaces, .. } => {
@@ -43,11 +53,25 @@ impl CommandError {
                 )];
                 told
             }
+            LifecycleError::MasterLost { master, .. } => told
+                .hint("rmachine ls")
+                .hint(format!("rmachine provision {master}")),
+            LifecycleError::MasterAwaited { .. } => Self {
+                kind: ErrorKind::TimedOut,
+                ..told
+            }
+            .hint("rmachine ls"),
             LifecycleError::NotAMember { master, log, .. } => {
                 let mut told =
                     told.hint(format!("docker $(rmachine config --swarm {master}) info"));
                 told.causes.extend(log);
                 told.hint(format!("rmachine provision {name}"))
+            }
+            LifecycleError::Unreached { to, log, .. } => {
+                let mut told = told.hint(format!("rmachine ssh {to} sudo iptables -L"));
+                told.kind = ErrorKind::Connection;
+                told.causes.extend(log);
+                told
             }
             LifecycleError::NotAdopted { .. } => told.hint(format!("rmachine rm {name}")),
             LifecycleError::OtherDriver { driver, .. } => {
@@ -63,6 +87,7 @@ impl CommandError {
             LifecycleError::Certificate { .. }
             | LifecycleError::HalfPair { .. }
             | LifecycleError::NotProvisioned { .. }
+            | LifecycleError::NotPublished { .. }
             | LifecycleError::RollbackFailed { .. } => told,
         }
     }
@@ -157,6 +182,30 @@ fn of_swarm(told: CommandError, refusal: &SwarmRefusal) -> CommandError {
     }
 }
 
+/// Why a store cannot be had.
+fn of_store(told: CommandError, refusal: &StoreRefusal) -> CommandError {
+    let told = CommandError {
+        kind: ErrorKind::CheckFailed,
+        ..told
+    };
+    match refusal {
+        StoreRefusal::NoStore { .. } => {
+            told.hint("rmachine create --store etcd|consul … (makes one)")
+        }
+        StoreRefusal::OtherKind { name, kind, .. } => {
+            told.hint(format!("--store {kind}, or {kind}://machine:{name}"))
+        }
+        StoreRefusal::NotReady { name } => told.hint(format!("rmachine provision {name}")),
+        StoreRefusal::NoProgram { .. } => told.hint("--store-binary FILE or --store-image IMAGE"),
+        StoreRefusal::NoAddress { .. } => told.hint("--swarm-addr ADDRESS|INTERFACE"),
+        StoreRefusal::NoName(_) | StoreRefusal::NoSuchStore(_) => CommandError {
+            kind: ErrorKind::Usage,
+            ..told
+        }
+        .hint("etcd://machine:NAME or consul://machine:NAME"),
+    }
+}
+
 /// Why an engine cannot become a node of a swarm.
 fn of_swarm_mode(told: CommandError, refusal: &SwarmModeRefusal) -> CommandError {
     let told = CommandError {
@@ -172,6 +221,9 @@ fn of_swarm_mode(told: CommandError, refusal: &SwarmModeRefusal) -> CommandError
             told.hint(format!("--swarm-join {}", names.join("|")))
         }
         SwarmModeRefusal::NotAManager { .. } => told.hint("rmachine ls"),
+        SwarmModeRefusal::ManagerNotReady { name } => {
+            told.hint(format!("rmachine provision {name}"))
+        }
         SwarmModeRefusal::OtherSwarm { name } | SwarmModeRefusal::Broken { name, .. } => told.hint(
             format!("docker $(rmachine config {name}) swarm leave --force"),
         ),
@@ -190,6 +242,9 @@ fn of_companion(error: CompanionError, name: &str) -> CommandError {
             told.hint("./install.sh builds it; RMACHINE_COMPANION=FILE names another one")
         }
         CompanionError::Engine(error) => CommandError::of_engine(error, name),
+        CompanionError::Unusable { .. } | CompanionError::OtherArchitecture { .. } => {
+            told.hint("--store-binary FILE or --store-image IMAGE names what the store runs")
+        }
         CompanionError::Architecture(_)
         | CompanionError::Archive { .. }
         | CompanionError::ImageName(_)

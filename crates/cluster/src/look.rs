@@ -47,7 +47,7 @@ async fn found(name: &MachineName, machines: &Machines) -> Result<Option<Found>,
         Err(error) => return Ok(Some(Found::Unreadable(error.to_string()))),
     };
     let mut seen = Seen::of(&record, driver.as_ref());
-    match tokio::time::timeout(bounds::STATE, driver.state()).await {
+    match tokio::time::timeout(bounds::STATE, machines.state_of(&record, driver.as_ref())).await {
         Ok(Ok(MachineState::None)) => {}
         Ok(Ok(state)) => seen.state = Some(state),
         Ok(Err(DriverError::Gone { .. })) => seen.gone = seen.next.is_none(),

@@ -13,9 +13,10 @@ pub struct Cluster {
     pub name: MachineName,
     /// What joins the engines.
     pub orchestrator: Orchestrator,
-    /// Where the nodes of a classic cluster find each other; `None` where the manager serves that.
+    /// Where the nodes of a classic cluster find each other, its own store included; `None` where
+    /// the manager serves that.
     pub discovery: Option<String>,
-    /// Whether a store that rmachine starts is asked for.
+    /// Whether it has a store of its own.
     pub store: bool,
     /// How long the cluster is wanted; `None` until it is taken down.
     pub ttl: Option<Duration>,
@@ -88,6 +89,19 @@ pub struct Roles {
     pub store: bool,
 }
 
+impl Roles {
+    /// Its roles, in the words of the file.
+    pub fn words(self) -> Vec<&'static str> {
+        let roles = [
+            (self.manager, "manager"),
+            (self.worker, "worker"),
+            (self.store, "store"),
+        ];
+        let has = roles.into_iter().filter(|(has, _)| *has);
+        has.map(|(_, word)| word).collect()
+    }
+}
+
 impl Cluster {
     /// The machine that others join: the first manager of the file.
     pub fn first_manager(&self) -> Option<&Member> {
@@ -99,13 +113,9 @@ impl Cluster {
         self.members.iter().find(|member| member.name() == name)
     }
 
-    /// What this build cannot make yet; `None` where it can make the cluster. The only place that
-    /// knows.
-    pub fn unsupported(&self) -> Option<&'static str> {
-        if self.store || self.members.iter().any(|member| member.roles.store) {
-            return Some("machines with the role store cannot be made yet");
-        }
-        None
+    /// The machine that begins the store: the first of the file with the role.
+    pub fn first_store(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.roles.store)
     }
 }
 

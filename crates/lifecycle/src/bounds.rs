@@ -31,8 +31,31 @@ pub(crate) const MANAGER_ANSWER: Duration = Duration::from_secs(30);
 /// seconds.
 pub(crate) const MEMBERSHIP: Duration = Duration::from_secs(60);
 
+/// For a container on one machine to reach one on another; each try has ten seconds of its own.
+pub(crate) const REACH: Duration = Duration::from_secs(30);
+
+/// For a master that others wait for to be made, by this process or another one: as long as a
+/// driver may take for the first image of its machines, and an installation after that. A master
+/// that nobody works on any more ends the wait before.
+pub(crate) const MASTER: Duration = Duration::from_secs(40 * 60);
+
+/// Between two looks at a master that is being made.
+pub(crate) const MASTER_PAUSE: Duration = Duration::from_millis(50);
+
 /// Between two questions to a manager that does not call a node healthy yet.
 pub(crate) const MEMBERSHIP_PAUSE: Duration = Duration::from_millis(100);
+
+/// For one question to the server of a store. An etcd without its quorum answers within 7 seconds.
+pub(crate) const STORE_CALL: Duration = Duration::from_secs(10);
+
+/// For a store to take a new server: an etcd that has just taken another one refuses for a while.
+pub(crate) const STORE_JOIN: Duration = Duration::from_secs(60);
+
+/// For a server to be a full part of its store once its container has started.
+pub(crate) const STORE_ANSWER: Duration = Duration::from_secs(60);
+
+/// Between two questions to a server that is not there yet.
+pub(crate) const STORE_PAUSE: Duration = Duration::from_millis(100);
 
 /// For one call about a swarm: an engine that joins one waits for 20 seconds itself.
 pub(crate) const SWARM_CALL: Duration = Duration::from_secs(60);
@@ -42,6 +65,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 /// For what a machine that is removed may take to leave its cluster.
 pub(crate) const LEAVE: Duration = Duration::from_secs(90);
+
+/// For the engine of an adopted host to answer before sshd is asked.
+pub(crate) const HEAD_START: Duration = Duration::from_secs(1);
 
 /// For one question to the engine.
 pub(crate) const ENGINE_CALL: Duration = Duration::from_secs(10);

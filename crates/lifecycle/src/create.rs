@@ -3,7 +3,7 @@ use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, Swarm
 use rmachine_provision::Plan;
 
 use crate::host::{Booting, Host};
-use crate::swarm::discovery;
+use crate::swarm::{Keeper, keeper};
 use crate::wanted::key_type;
 use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds};
 
@@ -110,6 +110,8 @@ impl Machines {
         );
         request(&mut record, spec);
         request_cluster(&mut record, self.membership(spec)?);
+        self.check_stores(spec)?;
+        record.own.store = self.store_server(&spec.name, spec.store.as_ref())?;
         match self.store.create(record, bounds::MACHINE_LOCK) {
             Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
@@ -126,9 +128,12 @@ impl Machines {
                     });
                 }
                 let membership = self.membership(spec)?;
+                self.check_stores(spec)?;
+                let store = self.store_server(&name, spec.store.as_ref())?;
                 guard.update(|record| {
                     request(record, spec);
                     request_cluster(record, membership);
+                    record.own.store = store;
                 })?;
                 Ok((guard, Some(found)))
             }
@@ -143,13 +148,17 @@ impl Machines {
         };
         let options = &request.options;
         Ok(Some(match request.orchestrator {
-            Orchestrator::Classic => Membership::Classic {
-                options: SwarmOptions {
-                    discovery: discovery(request, &self.embedded_masters(&spec.name)?)?,
-                    ..options.clone()
-                },
-                join: request.join.clone(),
-            },
+            Orchestrator::Classic => {
+                let Keeper { discovery, master } =
+                    keeper(request, &self.embedded_masters(&spec.name)?)?;
+                Membership::Classic {
+                    options: SwarmOptions {
+                        discovery,
+                        ..options.clone()
+                    },
+                    join: master,
+                }
+            }
             Orchestrator::SwarmMode => {
                 let begins = options.master && request.join.is_none();
                 let join = match begins {
@@ -211,7 +220,7 @@ impl Machines {
         }
         if driver.capabilities().provisioned {
             self.set_up(guard, driver.as_ref(), checked, &work).await?;
-        } else if spec.swarm.is_some() {
+        } else if spec.swarm.is_some() || spec.store.is_some() {
             return Err(LifecycleError::NotProvisioned {
                 driver: driver.name().to_owned(),
             });

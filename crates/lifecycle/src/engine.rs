@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
-use rmachine_driver::{Driver, MachineName};
+use rmachine_driver::{Driver, DriverError, MachineName, MachineState};
 use rmachine_engine::{Engine, EngineEndpoint, EngineError, VersionInfo};
-use rmachine_machine::MachineFile;
+use rmachine_machine::{MachineFile, Record};
 use rmachine_pki::{ClientIdentity, client_config};
 
 use crate::{LifecycleError, Machines, bounds};
@@ -33,6 +33,37 @@ impl Machines {
                 }
             }
         }
+    }
+
+    /// The state of a machine that was looked at. An adopted host has no power state but that it
+    /// answers; where its engine does, sshd is spared a connection, which is dearer than the
+    /// question.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn state_of(
+        &self,
+        record: &Record,
+        driver: &dyn Driver,
+    ) -> Result<MachineState, DriverError> {
+        let capabilities = driver.capabilities();
+        let has_engine = capabilities.provisioned && record.own.journal.is_ready();
+        if capabilities.adopted && has_engine {
+            let asked = tokio::time::timeout(bounds::HEAD_START, self.answers(record, driver));
+            if matches!(asked.await, Ok(Ok(_))) {
+                return Ok(MachineState::Running);
+            }
+        }
+        driver.state().await
+    }
+
+    async fn answers(
+        &self,
+        record: &Record,
+        driver: &dyn Driver,
+    ) -> Result<VersionInfo, LifecycleError> {
+        let engine = self.engine(record.name(), &driver.url().await?)?;
+        Ok(engine.version().await?)
     }
 
     /// A certificate or key in the machine's directory.

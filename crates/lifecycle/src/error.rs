@@ -1,12 +1,15 @@
+use std::time::Duration;
+
 use rmachine_companion::CompanionError;
 use rmachine_driver::{CheckFailure, DriverError, MachineName};
 use rmachine_engine::EngineError;
-use rmachine_machine::{Phase, StoreError};
+use rmachine_machine::{Phase, StoreError, StoreKind};
 use rmachine_pki::{InvalidKeyType, PkiError};
 use rmachine_provision::{InvalidSetting, ProvisionError};
 use rmachine_ssh::SshError;
 
-use crate::{InvalidSwarmHost, SwarmModeRefusal, SwarmRefusal};
+use crate::awaited::Lost;
+use crate::{InvalidSwarmHost, StoreRefusal, SwarmModeRefusal, SwarmRefusal};
 
 /// Why a machine is not what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +106,26 @@ pub enum LifecycleError {
     #[error(transparent)]
     Swarm(#[from] SwarmRefusal),
 
+    /// The master that the machine is to join will not be there.
+    #[error("the master {master} {why}, so nobody can join it")]
+    MasterLost {
+        /// The master.
+        master: MachineName,
+        /// What has become of it.
+        why: Lost,
+    },
+
+    /// The master that the machine is to join is still being made.
+    #[error("waited {} s for the master {master}, {}", .waited.as_secs(), at_work(.next))]
+    MasterAwaited {
+        /// The master.
+        master: MachineName,
+        /// How long.
+        waited: Duration,
+        /// The first of its phases that is not done.
+        next: Option<Phase>,
+    },
+
     /// The engine cannot become the node of a swarm that was asked for.
     #[error(transparent)]
     SwarmMode(#[from] SwarmModeRefusal),
@@ -155,6 +178,43 @@ pub enum LifecycleError {
         log: Vec<String>,
     },
 
+    /// A container on one machine was not answered by one on another.
+    #[error("a container on {from} does not reach one on {to} at {url}")]
+    Unreached {
+        /// Where it asked.
+        from: MachineName,
+        /// Where it was to be answered.
+        to: MachineName,
+        /// The published port that it asked at.
+        url: String,
+        /// The last lines of what it said.
+        log: Vec<String>,
+    },
+
+    /// An engine started a container and published no port of it.
+    #[error("the engine published no port of a container, which is {state}")]
+    NotPublished {
+        /// The container's state, in the engine's word.
+        state: String,
+    },
+
+    /// A store, or the machine's part in one, cannot be had.
+    #[error(transparent)]
+    StoreServer(#[from] StoreRefusal),
+
+    /// The server of a store is no part of it.
+    #[error("the {kind} of {name} is not ready: {reason}")]
+    StoreSilent {
+        /// The machine.
+        name: MachineName,
+        /// Which store.
+        kind: StoreKind,
+        /// What the last question showed.
+        reason: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+
     /// What was made could not be taken away again after a failure.
     #[error("{failure}; and what was made could not be taken away again")]
     RollbackFailed {
@@ -198,5 +258,13 @@ impl From<ProvisionError> for LifecycleError {
             ProvisionError::Ssh(error) => Self::Ssh(error),
             other => Self::Provision(other),
         }
+    }
+}
+
+/// What somebody is still doing with a machine.
+fn at_work(next: &Option<Phase>) -> String {
+    match next {
+        Some(next) => format!("which has to become {next} next"),
+        None => "which somebody works on".to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 //! store knows after each phase how far it has come. It prints nothing and knows no flags. Start
 //! reading at [`Machines`], then `create.rs`.
 
+mod awaited;
 mod bounds;
 mod certificates;
 mod create;
@@ -14,18 +15,22 @@ mod host;
 mod machines;
 mod power;
 mod provision;
+mod reach;
 mod remove;
 mod snapshot;
 mod spec;
+mod store;
 mod swarm;
 mod swarm_mode;
 mod wanted;
 
+pub use awaited::Lost;
 pub use create::{Created, OnFailure};
 pub use error::LifecycleError;
 pub use machines::{Machines, Settings};
 pub use provision::Provisioned;
 pub use remove::Removal;
-pub use spec::{EngineRequest, MachineSpec, Orchestrator, SwarmRequest};
+pub use spec::{EngineRequest, MachineSpec, Orchestrator, StoreRequest, StoreSource, SwarmRequest};
+pub use store::{Reference, StoreRefusal};
 pub use swarm::{EMBEDDED, InvalidSwarmHost, Standing, SwarmHost, SwarmRefusal, standing};
 pub use swarm_mode::SwarmModeRefusal;

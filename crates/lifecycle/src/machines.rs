@@ -1,4 +1,7 @@
-use rmachine_companion::Search;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rmachine_companion::{Architecture, Image, Search};
 use rmachine_driver::{Driver, DriverKind, MachineName};
 use rmachine_machine::{
     CertificateOverrides, CertificatePaths, MachineGuard, Phase, Record, Store,
@@ -18,6 +21,16 @@ pub struct Settings {
     pub certificates: CertificateOverrides,
     /// Where the companion's program is looked for.
     pub companion: Search,
+    /// Where other programs are looked for: the directories of the `PATH`.
+    pub programs: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// The program of this name on this computer.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let mut places = self.programs.iter().map(|dir| dir.join(name));
+        places.find(|place| place.is_file())
+    }
 }
 
 /// The machines of a store, with the drivers that can work on them.
@@ -25,6 +38,8 @@ pub struct Machines {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
     kinds: Vec<Box<dyn DriverKind>>,
+    /// The companion's images that were made in this run.
+    pub(crate) images: Mutex<Vec<(Architecture, Arc<Image>)>>,
 }
 
 impl Machines {
@@ -34,6 +49,7 @@ impl Machines {
             store,
             settings,
             kinds,
+            images: Mutex::default(),
         }
     }
 

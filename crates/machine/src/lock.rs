@@ -1,5 +1,5 @@
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -116,6 +116,22 @@ pub fn lock_file(path: &Path, wait: Duration) -> Result<Locked, StoreError> {
         }
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether anybody holds the lock of this file, this process included. Nobody waits for the
+/// question for longer than it takes.
+pub(crate) fn is_locked(path: &Path) -> Result<bool, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(StoreError::io("open", path)(source)),
+    };
+    // Closing the file takes the lock back.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
     }
 }
 

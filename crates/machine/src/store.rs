@@ -10,6 +10,7 @@ use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
 
 use crate::certificates::read_text;
+use crate::lock::is_locked;
 use crate::record::Unreadable;
 use crate::{
     CertificateLock, CertificateOverrides, CertificatePaths, Layout, MachineFile, MachineGuard,
@@ -192,6 +193,15 @@ impl Store {
         wait: Duration,
     ) -> Result<MachineLock, StoreError> {
         MachineLock::acquire(&self.layout.machine_lock(name), name, wait)
+    }
+
+    /// Whether somebody works on a machine at this moment: another process, or another part of this
+    /// one. Who was killed does not.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn is_worked_on(&self, name: &MachineName) -> Result<bool, StoreError> {
+        is_locked(&self.layout.machine_lock(name))
     }
 
     /// Takes the lock of the shared certificates. Whoever holds a machine's lock may take it too;

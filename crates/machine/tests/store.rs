@@ -80,6 +80,20 @@ fn a_name_is_given_once() {
 }
 
 #[test]
+fn whoever_works_on_a_machine_is_seen() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let name: MachineName = "n1".parse().unwrap();
+    assert!(!store.is_worked_on(&name).unwrap());
+    let lock = store.lock_machine(&name, Duration::ZERO).unwrap();
+    assert!(store.is_worked_on(&name).unwrap());
+    drop(lock);
+    assert!(!store.is_worked_on(&name).unwrap());
+    // The question took nothing.
+    store.lock_machine(&name, Duration::ZERO).unwrap();
+}
+
+#[test]
 fn only_the_owner_can_read_what_is_private() {
     let (_dir, store) = new_store();
     let guard = store.create(record(&store, "n1"), Duration::ZERO).unwrap();

@@ -12,7 +12,7 @@ use crate::error::CommandError;
 const DEFAULT: &str = "cluster.yml";
 
 /// Which file says what the cluster is.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub struct FileArg {
     /// The cluster's file [default: cluster.yml]
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -33,24 +33,28 @@ pub struct ClusterFile {
 }
 
 impl FileArg {
+    /// This file.
+    pub fn at(path: PathBuf) -> Self {
+        Self {
+            file: Some(path),
+            option: None,
+        }
+    }
+
     /// Reads the file.
     ///
     /// # Errors
-    /// When there is none, with all that is wrong with it, or when no such cluster can be made.
+    /// When there is none, or with all that is wrong with it.
     pub fn read(self, app: &App) -> Result<ClusterFile, CommandError> {
         let path = self.path();
         let text = text(&path)?;
         let variables = |name: &str| variable(app, name);
         let cluster = Cluster::read(&text, &variables, &app.machines)
             .map_err(|problems| unusable(&path, &problems))?;
-        match cluster.unsupported() {
-            Some(reason) => Err(CommandError::failed(reason)
-                .context(format!("{} asks for what is not there", path.display()))),
-            None => Ok(ClusterFile {
-                path: std::path::absolute(&path).unwrap_or(path),
-                cluster,
-            }),
-        }
+        Ok(ClusterFile {
+            path: std::path::absolute(&path).unwrap_or(path),
+            cluster,
+        })
     }
 
     /// Reads the cluster's name alone.

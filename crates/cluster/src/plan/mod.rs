@@ -18,14 +18,15 @@ use difference::Differences;
 
 pub use there::{Found, Seen, There};
 
-/// The steps to a cluster, in the order in which they are shown.
+/// The steps to a cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
     /// The cluster.
     pub cluster: MachineName,
     /// What joins its engines.
     pub orchestrator: Orchestrator,
-    /// One for each machine of the file, then one for each further machine that the cluster owns.
+    /// One for each machine of the file, in the order in which they are begun, then one for each
+    /// further machine that the cluster owns.
     pub steps: Vec<Step>,
 }
 
@@ -85,10 +86,17 @@ impl Plan {
     ///
     /// `prune` removes what the cluster owns and the file no longer names.
     pub fn new(cluster: &Cluster, there: &There, prune: bool) -> Self {
-        let wanted = cluster.members.iter().map(|member| Step {
+        let first = cluster.first_manager().map(|first| action(first, there));
+        let mut wanted: Vec<_> = cluster
+            .members
+            .iter()
+            .map(|member| (order::turn(cluster, member, first.as_ref()), member))
+            .collect();
+        wanted.sort_by_key(|(turn, _)| *turn);
+        let wanted = wanted.into_iter().map(|((wave, _), member)| Step {
             machine: member.name().clone(),
             action: action(member, there),
-            wave: order::wave(cluster, member),
+            wave,
         });
         let mut further: Vec<&MachineName> = there
             .owned

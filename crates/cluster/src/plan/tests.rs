@@ -51,6 +51,7 @@ fn settled(cluster: &Cluster) -> There {
             tls_sans: Vec::new(),
             swarm: swarm.map(|it| it.options.clone()).unwrap_or_default(),
             swarm_mode: None,
+            store: member.spec.store.as_ref().map(|it| it.kind),
             state: Some(MachineState::Running),
             gone: false,
             power: true,
@@ -239,24 +240,63 @@ fn what_the_file_no_longer_names_goes_on_request_only() {
 
 #[test]
 fn order_is_kept_only_where_it_matters() {
-    let waves = |cluster: &Cluster| {
-        let plan = Plan::new(cluster, &There::default(), false);
+    let waves = |cluster: &Cluster, there: &There| {
+        let plan = Plan::new(cluster, there, false);
         let names = |wave: Vec<super::Step>| {
             let names = wave.into_iter().map(|step| step.machine.to_string());
             names.collect::<Vec<_>>().join(" ")
         };
         plan.waves().into_iter().map(names).collect::<Vec<_>>()
     };
-    assert_eq!(waves(&classic()), ["d-head-1", "d-node-1 d-node-2"]);
-    let groups = "groups: {node: {count: 2}, head: {roles: [manager], count: 2}}\n";
-    let shared =
-        format!("name: d\ndiscovery: etcd://h:1/d\ndefaults: {{driver: docker}}\n{groups}");
+    let nothing = There::default();
     assert_eq!(
-        waves(&cluster(&shared)),
-        ["d-node-1 d-node-2 d-head-1 d-head-2"]
+        waves(&classic(), &nothing),
+        ["d-head-1 d-node-1 d-node-2"],
+        "the nodes wait by themselves"
     );
+    // Whoever joins finds the manager begun, wherever the file names it.
+    let groups = "defaults: {driver: docker}\n\
+         groups: {node: {count: 2}, head: {roles: [manager], count: 2}}\n";
+    for head in ["orchestrator: swarm-mode\n", "discovery: etcd://h:1/d\n"] {
+        let cluster = cluster(&format!("name: d\n{head}{groups}"));
+        assert_eq!(
+            waves(&cluster, &nothing),
+            ["d-head-1 d-node-1 d-node-2 d-head-2"]
+        );
+    }
     let plain = "name: d\norchestrator: none\ngroups: {n: {driver: docker, count: 3}}\n";
-    assert_eq!(waves(&cluster(plain)), ["d-n-1 d-n-2 d-n-3"]);
+    assert_eq!(waves(&cluster(plain), &nothing), ["d-n-1 d-n-2 d-n-3"]);
+
+    // Stores before those that need them, the first one before those that join it.
+    let stored = "groups:\n\
+         \x20 head: {roles: [manager, worker], count: 2}\n\
+         \x20 kv: {roles: [store], count: 3}\n";
+    let defaults = "name: d\nstore: {kind: etcd}\ndefaults: {driver: docker}\n";
+    assert_eq!(
+        waves(&cluster(&format!("{defaults}{stored}")), &nothing),
+        ["d-kv-1", "d-kv-2 d-kv-3", "d-head-1 d-head-2"]
+    );
+    let mode = format!("{defaults}orchestrator: swarm-mode\n{stored}");
+    assert_eq!(
+        waves(&cluster(&mode), &nothing),
+        ["d-head-1 d-kv-1", "d-kv-2 d-kv-3", "d-head-2"]
+    );
+
+    // Nobody joins a manager that goes, or somebody else's.
+    let head = name("d-head-1");
+    let mut gone = There::default();
+    let seen = settled(&classic());
+    gone.machines = seen.machines.clone();
+    gone.machines.retain(|name, _| *name == head);
+    let apart = ["d-head-1", "d-node-1 d-node-2"];
+    assert_eq!(waves(&classic(), &gone), apart, "refused");
+    gone.owned = seen.owned.clone();
+    gone.owned.retain(|name, _| *name == head);
+    assert_eq!(waves(&classic(), &gone), ["d-node-1 d-node-2"], "kept");
+    if let Some(Found::Machine(seen)) = gone.machines.get_mut(&head) {
+        seen.gone = true;
+    }
+    assert_eq!(waves(&classic(), &gone), apart, "replaced");
 }
 
 #[test]

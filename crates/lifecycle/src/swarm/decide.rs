@@ -19,6 +19,18 @@ pub struct Master {
     pub name: MachineName,
     /// Where others register, `embedded://host:port`; `None` until it is made.
     pub discovery: Option<String>,
+    /// Whether somebody works on it, so that it is worth waiting for.
+    pub at_work: bool,
+}
+
+/// Who keeps the nodes of a cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Keeper {
+    /// The discovery, as the record has it; bare [`EMBEDDED`] where a master keeps the nodes whose
+    /// address is not known yet.
+    pub(crate) discovery: String,
+    /// The master, where it is another machine of the store.
+    pub(crate) master: Option<MachineName>,
 }
 
 /// Why a machine cannot be a part of a cluster.
@@ -49,8 +61,8 @@ pub enum SwarmRefusal {
         name: MachineName,
     },
 
-    /// The master is not made to its end.
-    #[error("the master {name} is not ready yet, so nobody can join it")]
+    /// The master is not made to its end, and nobody works on it.
+    #[error("the master {name} is not ready, so nobody can join it")]
     MasterNotReady {
         /// The master.
         name: MachineName,
@@ -71,13 +83,17 @@ pub enum SwarmRefusal {
     },
 }
 
-/// Where the nodes of a machine's cluster are kept: what its record says from now on.
+/// Who keeps the nodes of a machine's cluster: what its record says from now on.
 ///
 /// `masters` are the other machines of the store that keep nodes themselves.
 ///
 /// # Errors
 /// [`SwarmRefusal`].
-pub fn discovery(request: &SwarmRequest, masters: &[Master]) -> Result<String, SwarmRefusal> {
+pub(crate) fn keeper(request: &SwarmRequest, masters: &[Master]) -> Result<Keeper, SwarmRefusal> {
+    let itself = |discovery: &str| Keeper {
+        discovery: discovery.to_owned(),
+        master: None,
+    };
     let options = &request.options;
     let asked = options.discovery.as_str();
     let replicates = options
@@ -93,22 +109,22 @@ pub fn discovery(request: &SwarmRequest, masters: &[Master]) -> Result<String, S
     }
     let is_embedded = asked.starts_with(EMBEDDED);
     match (asked, options.master) {
-        (EMBEDDED, true) => Ok(EMBEDDED.to_owned()),
+        (EMBEDDED, true) => Ok(itself(EMBEDDED)),
         ("", true) => match masters.first() {
             Some(master) => Err(SwarmRefusal::SecondMaster {
                 master: master.name.clone(),
             }),
-            None => Ok(EMBEDDED.to_owned()),
+            None => Ok(itself(EMBEDDED)),
         },
         ("" | EMBEDDED, false) => to_join(request.join.as_ref(), masters),
         (elsewhere, true) if is_embedded => Err(SwarmRefusal::ElsewhereEmbedded {
             discovery: elsewhere.to_owned(),
         }),
-        (given, _) => Ok(given.to_owned()),
+        (given, _) => Ok(itself(given)),
     }
 }
 
-fn to_join(named: Option<&MachineName>, masters: &[Master]) -> Result<String, SwarmRefusal> {
+fn to_join(named: Option<&MachineName>, masters: &[Master]) -> Result<Keeper, SwarmRefusal> {
     let master = match (named, masters) {
         (Some(name), _) => masters
             .iter()
@@ -122,9 +138,18 @@ fn to_join(named: Option<&MachineName>, masters: &[Master]) -> Result<String, Sw
             });
         }
     };
-    let discovery = master.discovery.clone();
-    discovery.ok_or_else(|| SwarmRefusal::MasterNotReady {
-        name: master.name.clone(),
+    let discovery = match (&master.discovery, master.at_work) {
+        (Some(discovery), _) => discovery.clone(),
+        (None, true) => EMBEDDED.to_owned(),
+        (None, false) => {
+            return Err(SwarmRefusal::MasterNotReady {
+                name: master.name.clone(),
+            });
+        }
+    };
+    Ok(Keeper {
+        discovery,
+        master: Some(master.name.clone()),
     })
 }
 
@@ -202,6 +227,7 @@ mod tests {
         Master {
             name: name(text),
             discovery: Some(format!("embedded://{text}:3376")),
+            at_work: false,
         }
     }
 
@@ -227,11 +253,27 @@ mod tests {
             discovery: None,
             ..master("m1")
         }];
+        let in_the_making = [Master {
+            at_work: true,
+            ..unready[0].clone()
+        }];
         let no_election = |discovery: &str| SwarmRefusal::NoElection {
             discovery: discovery.to_owned(),
         };
-        let rows: [(SwarmRequest, &[Master], Result<&str, SwarmRefusal>); 14] = [
-            (asked(true, "", None, &[]), &none, Ok("embedded://")),
+        let kept = |discovery: &str| {
+            Ok(Keeper {
+                discovery: discovery.to_owned(),
+                master: None,
+            })
+        };
+        let joined = |discovery: &str, master: &str| {
+            Ok(Keeper {
+                discovery: discovery.to_owned(),
+                master: Some(name(master)),
+            })
+        };
+        let rows: [(SwarmRequest, &[Master], Result<Keeper, SwarmRefusal>); 15] = [
+            (asked(true, "", None, &[]), &none, kept("embedded://")),
             (
                 asked(true, "", None, &[]),
                 &one,
@@ -240,12 +282,12 @@ mod tests {
             (
                 asked(true, "embedded://", None, &[]),
                 &one,
-                Ok("embedded://"),
+                kept("embedded://"),
             ),
             (
                 asked(true, "etcd://e:2379", None, &["replication"]),
                 &one,
-                Ok("etcd://e:2379"),
+                kept("etcd://e:2379"),
             ),
             (
                 asked(true, "", None, &["replication"]),
@@ -269,7 +311,11 @@ mod tests {
                 &none,
                 Err(SwarmRefusal::NoMaster),
             ),
-            (asked(false, "", None, &[]), &one, Ok("embedded://m1:3376")),
+            (
+                asked(false, "", None, &[]),
+                &one,
+                joined("embedded://m1:3376", "m1"),
+            ),
             (
                 asked(false, "", None, &[]),
                 &two,
@@ -280,7 +326,7 @@ mod tests {
             (
                 asked(false, "", Some("m2"), &[]),
                 &two,
-                Ok("embedded://m2:3376"),
+                joined("embedded://m2:3376", "m2"),
             ),
             (
                 asked(false, "", Some("m3"), &[]),
@@ -293,14 +339,18 @@ mod tests {
                 Err(SwarmRefusal::MasterNotReady { name: name("m1") }),
             ),
             (
+                asked(false, "", Some("m1"), &[]),
+                &in_the_making,
+                joined("embedded://", "m1"),
+            ),
+            (
                 asked(false, "token://abc", None, &[]),
                 &none,
-                Ok("token://abc"),
+                kept("token://abc"),
             ),
         ];
         for (row, (request, masters, expected)) in rows.into_iter().enumerate() {
-            let decided = discovery(&request, masters);
-            assert_eq!(decided, expected.map(str::to_owned), "row {row}");
+            assert_eq!(keeper(&request, masters), expected, "row {row}");
         }
     }
 

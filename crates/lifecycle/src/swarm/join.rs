@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rmachine_companion::part::{self, Agent, Certificates, Manager};
@@ -10,7 +11,7 @@ use rmachine_provision::Interface;
 
 use super::{EMBEDDED, Master, Standing, SwarmHost, standing};
 use crate::wanted::key_type;
-use crate::{LifecycleError, Machines, bounds};
+use crate::{LifecycleError, Machines, Reference, bounds};
 
 /// What docker-machine calls the image where nobody names another: the companion takes its place,
 /// as today's engines can no longer pull it.
@@ -18,6 +19,16 @@ const CLASSIC_IMAGES: [&str; 3] = ["", "swarm", "swarm:latest"];
 
 /// How many lines of a container's log a person is shown.
 const LOG_LINES: usize = 10;
+
+/// What was found of a cluster's managers.
+enum Found {
+    /// This machine's answers.
+    Answers(MachineName, Box<Engine>),
+    /// None answers, and somebody works on this machine, which has one.
+    AtWork(MachineName),
+    /// None.
+    None,
+}
 
 /// Where a machine's part in a cluster is reached.
 struct Place {
@@ -37,6 +48,8 @@ impl Machines {
     ) -> Result<Vec<Master>, LifecycleError> {
         let mut masters = Vec::new();
         for name in self.store.names()? {
+            // The lock first: the record of one that nobody works on is its last one.
+            let at_work = self.store.is_worked_on(&name)?;
             // One that cannot be read is no reason against another one.
             let Ok(record) = self.store.load(&name) else {
                 continue;
@@ -45,8 +58,9 @@ impl Machines {
             if name != *but && swarm.master && swarm.discovery.starts_with(EMBEDDED) {
                 let is_known = swarm.discovery != EMBEDDED && record.own.journal.is_ready();
                 masters.push(Master {
-                    name,
                     discovery: is_known.then(|| swarm.discovery.clone()),
+                    at_work,
+                    name,
                 });
             }
         }
@@ -69,8 +83,16 @@ impl Machines {
         }
         let (engine, version) = engine;
         let place = place(&record, driver, interfaces).await?;
-        let discovery = self.settle_discovery(guard, &record, &place)?;
+        // Before a master is waited for: it takes longest, and needs nobody.
         let image = self.companion(engine, version, &record, report).await?;
+        let discovery = self
+            .settle_discovery(guard, &record, &place, report)
+            .await?;
+        let reached = self.reached_discovery(&discovery, guard.name())?;
+        let store = match Reference::read(&discovery)? {
+            Some(_) => Some(self.store_identity(guard.name())?),
+            None => None,
+        };
         let mut env = record.engine.env.clone();
         env.sort();
         if record.swarm.master {
@@ -84,10 +106,11 @@ impl Machines {
                     strategy => strategy.to_owned(),
                 },
                 options: record.swarm.arbitrary_flags.clone(),
-                discovery: (!discovery.starts_with(EMBEDDED)).then(|| discovery.clone()),
+                discovery: (!discovery.starts_with(EMBEDDED)).then(|| reached.clone()),
                 experimental: record.swarm.is_experimental,
                 env: env.clone(),
                 certificates: self.manager_certificates(guard)?,
+                store: store.clone(),
             };
             rmachine_companion::converge(engine, &manager.container(&image)).await?;
             report.step("waiting for the manager's answer over TLS");
@@ -100,12 +123,12 @@ impl Machines {
             report.step("starting the agent");
             let certificates = match discovery.starts_with(EMBEDDED) {
                 true => Some(self.agent_certificates(guard, &record)?),
-                false => None,
+                false => store,
             };
             let agent = Agent {
                 advertise: place.engine.clone(),
                 options: record.swarm.arbitrary_join_flags.clone(),
-                discovery: discovery.clone(),
+                discovery: reached,
                 experimental: record.swarm.is_experimental,
                 env,
                 certificates,
@@ -137,12 +160,13 @@ impl Machines {
     }
 
     /// Where the cluster's nodes are kept. A master that keeps them itself notes where it does, for
-    /// those that come later; an agent of one follows it there.
-    fn settle_discovery(
+    /// those that come later; an agent of one waits until it is ready, and follows it there.
+    async fn settle_discovery(
         &self,
         guard: &MachineGuard,
         record: &Record,
         place: &Place,
+        report: &dyn Report,
     ) -> Result<String, LifecycleError> {
         let noted = &record.swarm.discovery;
         if !noted.starts_with(EMBEDDED) {
@@ -150,10 +174,11 @@ impl Machines {
         }
         let now = match (record.swarm.master, &record.own.swarm_join) {
             (true, _) => format!("{EMBEDDED}{}", place.manager),
-            (false, Some(master)) => match self.store.load(master) {
+            (false, Some(master)) => match self.await_master(master, report).await {
                 Ok(master) if master.swarm.discovery.starts_with(EMBEDDED) => {
                     master.swarm.discovery
                 }
+                Err(error) if noted == EMBEDDED => return Err(error),
                 // What was noted may still be right.
                 Ok(_) | Err(_) => noted.clone(),
             },
@@ -181,21 +206,41 @@ impl Machines {
             }
             return Ok(image.to_owned());
         }
+        self.own_companion(engine, version, report).await
+    }
+
+    /// Sees to it that the engine has the companion's own image, and names it.
+    pub(crate) async fn own_companion(
+        &self,
+        engine: &Engine,
+        version: &VersionInfo,
+        report: &dyn Report,
+    ) -> Result<String, LifecycleError> {
         let architecture = Architecture::of_machine(&version.arch)
             .ok_or_else(|| CompanionError::Architecture(version.arch.clone()))?;
-        let program = self.settings.companion.program(architecture)?;
-        let image = Image::of(&program, architecture, VERSION).map_err(|source| {
-            CompanionError::Archive {
-                what: "the companion's image",
-                source,
-            }
-        })?;
+        let image = self.image(architecture)?;
         if !rmachine_companion::has(engine, &image, TAG).await? {
             let megabytes = image.size() as f64 / 1e6;
             report.step(&format!("sending {TAG}, {megabytes:.1} MB"));
             rmachine_companion::send(engine, &image, TAG).await?;
         }
         Ok(TAG.to_owned())
+    }
+
+    /// The companion's image, which is made once and the same for all machines of a kind.
+    fn image(&self, architecture: Architecture) -> Result<Arc<Image>, CompanionError> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, image)) = images.iter().find(|(known, _)| *known == architecture) {
+            return Ok(image.clone());
+        }
+        let program = self.settings.companion.program(architecture)?;
+        let image = Image::of(&program, architecture, VERSION);
+        let image = Arc::new(image.map_err(|source| CompanionError::Archive {
+            what: "the companion's image",
+            source,
+        })?);
+        images.push((architecture, image.clone()));
+        Ok(image)
     }
 
     fn manager_certificates(&self, guard: &MachineGuard) -> Result<Certificates, LifecycleError> {
@@ -257,7 +302,7 @@ impl Machines {
         engine: &Engine,
         report: &dyn Report,
     ) -> Result<(), LifecycleError> {
-        let Some((master, manager)) = self.manager_of(name, discovery).await? else {
+        let Some((master, manager)) = self.some_manager(name, discovery, report).await? else {
             report.warn("no manager of the cluster is among the machines here, so none was asked");
             return Ok(());
         };
@@ -280,38 +325,82 @@ impl Machines {
         }
     }
 
-    /// A manager with this discovery: that of the machine itself, else the first that answers.
+    /// A manager with this discovery, which is waited for while it is being made; `None` where
+    /// there is none.
+    async fn some_manager(
+        &self,
+        own: &MachineName,
+        discovery: &str,
+        report: &dyn Report,
+    ) -> Result<Option<(MachineName, Engine)>, LifecycleError> {
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            let in_the_making = match self.manager_of(own, discovery).await? {
+                Found::Answers(name, manager) => return Ok(Some((name, *manager))),
+                Found::AtWork(name) => name,
+                Found::None => return Ok(None),
+            };
+            if started.elapsed() >= bounds::MASTER {
+                return Err(LifecycleError::MasterAwaited {
+                    master: in_the_making,
+                    waited: bounds::MASTER,
+                    next: None,
+                });
+            }
+            if !told {
+                report.step(&format!("waiting for the manager of {in_the_making}"));
+                told = true;
+            }
+            tokio::time::sleep(bounds::MEMBERSHIP_PAUSE).await;
+        }
+    }
+
+    /// Looks for a manager with this discovery: that of the machine itself, else the first that
+    /// answers.
     async fn manager_of(
         &self,
         own: &MachineName,
         discovery: &str,
-    ) -> Result<Option<(MachineName, Engine)>, LifecycleError> {
+    ) -> Result<Found, LifecycleError> {
         let mut names = self.store.names()?;
         names.sort_by_key(|name| name != own);
+        let mut found = Found::None;
         for name in names {
             let Ok(record) = self.store.load(&name) else {
                 continue;
             };
-            let swarm = &record.swarm;
-            // One that is being converged at this moment answers all the same.
-            let is_ready = name == *own || record.own.journal.is_done(Phase::Provisioned);
-            if !(swarm.master && swarm.discovery == discovery && is_ready) {
+            if !(record.swarm.master && record.swarm.discovery == discovery) {
                 continue;
             }
-            let Ok(host) = swarm_host(&record) else {
-                continue;
-            };
-            let Ok(address) = self.driver(&record)?.address().await else {
-                continue;
-            };
-            let url = format!("tcp://{}:{}", address.in_url(), host.port);
-            // All machines show the same client's certificate.
-            let manager = self.engine(own, &url)?;
-            if manager.ping().await.is_ok() {
-                return Ok(Some((name, manager)));
+            // One that is being converged at this moment answers all the same.
+            if let Some(manager) = self.answering_manager(own, &record).await? {
+                return Ok(Found::Answers(name, Box::new(manager)));
+            }
+            if name != *own && self.store.is_worked_on(&name)? {
+                found = Found::AtWork(name);
             }
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// The manager of a machine, if it answers.
+    async fn answering_manager(
+        &self,
+        own: &MachineName,
+        record: &Record,
+    ) -> Result<Option<Engine>, LifecycleError> {
+        let is_made = record.name() == own || record.own.journal.is_done(Phase::Provisioned);
+        let (true, Ok(host)) = (is_made, swarm_host(record)) else {
+            return Ok(None);
+        };
+        let Ok(address) = self.driver(record)?.address().await else {
+            return Ok(None);
+        };
+        let url = format!("tcp://{}:{}", address.in_url(), host.port);
+        // All machines show the same client's certificate.
+        let manager = self.engine(own, &url)?;
+        Ok(manager.ping().await.is_ok().then_some(manager))
     }
 }
 
@@ -321,19 +410,28 @@ async fn place(
     driver: &dyn Driver,
     interfaces: &[Interface],
 ) -> Result<Place, LifecycleError> {
-    let address = match record.swarm.address.as_str() {
-        "" => driver.address().await?,
-        asked => advertised(asked, interfaces).ok_or_else(|| LifecycleError::SwarmAddress {
-            asked: asked.to_owned(),
-            interfaces: interfaces.iter().map(|one| one.name.clone()).collect(),
-        })?,
-    };
+    let address = reached_at(record, driver, interfaces).await?;
     let host = swarm_host(record)?;
     Ok(Place {
         engine: format!("{}:{}", address.in_url(), driver.engine_port()),
         manager: format!("{}:{}", address.in_url(), host.port),
         host,
     })
+}
+
+/// The address by which other machines reach this one.
+pub(crate) async fn reached_at(
+    record: &Record,
+    driver: &dyn Driver,
+    interfaces: &[Interface],
+) -> Result<HostAddress, LifecycleError> {
+    match record.swarm.address.as_str() {
+        "" => Ok(driver.address().await?),
+        asked => advertised(asked, interfaces).ok_or_else(|| LifecycleError::SwarmAddress {
+            asked: asked.to_owned(),
+            interfaces: interfaces.iter().map(|one| one.name.clone()).collect(),
+        }),
+    }
 }
 
 /// `--swarm-addr`: an interface of the host, or an address or name by which others reach it.
@@ -377,7 +475,7 @@ fn said(seen: Result<Standing, EngineError>) -> String {
 }
 
 /// The last lines of a container's log. They explain another error, so one more is not told.
-async fn last_words(engine: &Engine, container: &str) -> Vec<String> {
+pub(crate) async fn last_words(engine: &Engine, container: &str) -> Vec<String> {
     let words = rmachine_companion::last_words(engine, container, LOG_LINES);
     let limited = tokio::time::timeout(Duration::from_secs(5), words).await;
     limited.ok().and_then(Result::ok).unwrap_or_default()

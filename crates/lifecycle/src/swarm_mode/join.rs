@@ -19,31 +19,46 @@ pub(crate) struct ManagerEngine {
 }
 
 impl Machines {
-    /// The manager that a new machine is to join: the named one, else the only one.
+    /// The manager that a new machine is to join: the named one, else the only one. One that is
+    /// being made is waited for later.
     pub(crate) fn swarm_to_join(
         &self,
         own: &MachineName,
         named: Option<&MachineName>,
     ) -> Result<MachineName, LifecycleError> {
-        let managers = self.swarm_managers(own)?;
+        let managers = self.swarm_managers(own, |_| true)?;
         let refusal = match (named, managers.as_slice()) {
-            (Some(name), managers) if managers.contains(name) => return Ok(name.clone()),
+            (Some(name), managers) if managers.contains(name) => return self.to_be_ready(name),
             (Some(name), _) => SwarmModeRefusal::NotAManager { name: name.clone() },
-            (None, [only]) => return Ok(only.clone()),
+            (None, [only]) => return self.to_be_ready(only),
             (None, []) => SwarmModeRefusal::NoManager,
             (None, _) => SwarmModeRefusal::SeveralManagers { managers },
         };
         Err(refusal.into())
     }
 
-    /// The machines that are managers in swarm mode, but for this one.
+    /// This manager, if it is ready or somebody works on it.
+    fn to_be_ready(&self, manager: &MachineName) -> Result<MachineName, LifecycleError> {
+        // The lock first: the record of one that nobody works on is its last one.
+        let at_work = self.store.is_worked_on(manager)?;
+        match at_work || self.store.load(manager)?.own.journal.is_ready() {
+            true => Ok(manager.clone()),
+            false => Err(SwarmModeRefusal::ManagerNotReady {
+                name: manager.clone(),
+            }
+            .into()),
+        }
+    }
+
+    /// The machines that are managers in swarm mode, but for this one, of which this holds.
     pub(crate) fn swarm_managers(
         &self,
         but: &MachineName,
+        holds: impl Fn(&Record) -> bool,
     ) -> Result<Vec<MachineName>, LifecycleError> {
         let manages = |record: &Record| {
             let mode = record.own.swarm_mode.as_ref();
-            record.own.journal.is_ready() && mode.is_some_and(|mode| mode.manager)
+            mode.is_some_and(|mode| mode.manager) && holds(record)
         };
         let mut names = self.store.names()?;
         // One that cannot be read is no reason against another one.
@@ -65,11 +80,18 @@ impl Machines {
             name: name.clone(),
             engine: self.engine_within(name, &driver.url().await?, bounds::SWARM_CALL)?,
         };
+        let local = Local::read(&here.engine.info().await?);
         let manager = match &mode.join {
-            Some(manager) => Some(self.swarm_manager(manager).await?),
+            Some(manager) => {
+                match self.await_master(manager, report).await {
+                    // What is in the swarm already may do without it.
+                    Err(error) if !local.is_in_swarm() => return Err(error),
+                    Ok(_) | Err(_) => {}
+                }
+                Some(self.swarm_manager(manager).await?)
+            }
             None => None,
         };
-        let local = Local::read(&here.engine.info().await?);
         let knows = match &manager {
             Some(manager) => Some(node(&manager.engine, &local.node).await?.is_some()),
             None => None,

@@ -58,7 +58,7 @@ impl Machines {
         own: &MachineName,
         id: &str,
     ) -> Result<Option<ManagerEngine>, LifecycleError> {
-        for name in self.swarm_managers(own)? {
+        for name in self.swarm_managers(own, |one| one.own.journal.is_ready())? {
             if let Ok(manager) = self.swarm_manager(&name).await
                 && let Ok(Some(_)) = node(&manager.engine, id).await
             {

@@ -22,6 +22,13 @@ pub enum SwarmModeRefusal {
         name: MachineName,
     },
 
+    /// The manager is not made to its end, and nobody works on it.
+    #[error("the manager {name} is not ready, so nobody can join it")]
+    ManagerNotReady {
+        /// The manager.
+        name: MachineName,
+    },
+
     /// The engine is in a swarm already.
     #[error("the engine of {name} belongs to another swarm")]
     OtherSwarm {
