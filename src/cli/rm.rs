@@ -1,7 +1,8 @@
 use clap_complete::engine::ArgValueCompleter;
+use rmachine_cluster::left_behind;
 use rmachine_driver::MachineName;
 use rmachine_lifecycle::{LifecycleError, Removal};
-use rmachine_machine::StoreError;
+use rmachine_machine::{Record, StoreError};
 
 use super::App;
 use super::each::each;
@@ -10,7 +11,8 @@ use crate::error::{CommandError, Status};
 
 /// Remove machines: what their drivers made, and their records
 ///
-/// An adopted host is left as it is, with its engine behind TLS, unless --restore is given.
+/// Nodes that lose the last manager of their cluster are named before anything is asked. An adopted
+/// host is left as it is, with its engine behind TLS, unless --restore is given.
 #[derive(clap::Args)]
 pub struct Args {
     /// The machines
@@ -37,6 +39,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
             app.store.load(name)?;
         }
     }
+    warn_of_those_left_behind(app, &args.names);
     let go_on = args.force || args.yes || confirmed(app, &args.names)?;
     if !go_on {
         return Ok(Status::OK);
@@ -61,6 +64,20 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         }
     })
     .await
+}
+
+/// Says which machines lose the manager of their cluster.
+fn warn_of_those_left_behind(app: &App, going: &[MachineName]) {
+    // A store that cannot be listed is told of when a machine of it is removed.
+    let listed = app.store.list().unwrap_or_default().into_iter();
+    let records: Vec<Record> = listed.filter_map(|one| one.record.ok()).collect();
+    for (manager, others) in left_behind(&records, going) {
+        let others: Vec<&str> = others.iter().map(MachineName::as_str).collect();
+        app.ui.warn(&format!(
+            "{manager} is the last manager of the cluster of {}",
+            others.join(", ")
+        ));
+    }
 }
 
 fn confirmed(app: &App, names: &[MachineName]) -> Result<bool, CommandError> {

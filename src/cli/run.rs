@@ -8,18 +8,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rmachine_cluster::{ClusterError, ClusterGuard, Lease, Orchestrator};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::App;
 use super::client::Client;
 use super::cluster::{Bring, ClusterFile, FileArg, bring_up, take, take_down};
 use super::env;
+use super::interrupt::{Interrupts, SETTLE};
 use super::up::JOBS;
 use crate::error::{CommandError, ErrorKind, Status};
-
-/// After an interruption: what was asked of an engine a moment ago may still be on its way to be
-/// made, and what is not there yet cannot be removed.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// How long the command may take to end after it was told to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -51,8 +47,7 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let file = args.file.read(app)?;
     // From here on no signal ends this process by itself.
-    let mut interrupts = Interrupts::listen()
-        .map_err(|error| CommandError::failed("cannot listen to signals").caused_by(&error))?;
+    let mut interrupts = Interrupts::listen()?;
     let guard = take(app, &file.cluster.name)?;
     ours(&guard, &file)?;
     let ran = bring_up_and_run(
@@ -204,31 +199,6 @@ fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok())
         .unwrap_or(u8::MAX)
-}
-
-/// The signals that ask this process to end.
-struct Interrupts {
-    int: Signals,
-    term: Signals,
-    hup: Signals,
-}
-
-impl Interrupts {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            int: signal(SignalKind::interrupt())?,
-            term: signal(SignalKind::terminate())?,
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.int.recv() => Signal::SIGINT,
-            _ = self.term.recv() => Signal::SIGTERM,
-            _ = self.hup.recv() => Signal::SIGHUP,
-        }
-    }
 }
 
 #[cfg(test)]

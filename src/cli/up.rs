@@ -4,7 +4,9 @@ use rmachine_cluster::Lease;
 use time::OffsetDateTime;
 
 use super::App;
-use super::cluster::{Bring, FileArg, bring_up, take, wait_until_healthy};
+use super::cluster::{
+    Bring, FileArg, Known, bring_up, containers_reach_each_other, take, wait_until_healthy,
+};
 use super::interrupt::unless_interrupted;
 use crate::error::{CommandError, Status};
 
@@ -33,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = time)]
     ttl: Option<Duration>,
 
-    /// Return when every engine answers and the manager calls every node healthy
+    /// Return when every node is healthy, and a container on one of them has reached one on another
     #[arg(long)]
     wait: bool,
 
@@ -60,8 +62,11 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let work = bring_up(app, &file, &guard, bring);
     let outcome = unless_interrupted(work).await??;
     if args.wait && outcome.errors.is_empty() {
-        let healthy = wait_until_healthy(app, &file.cluster, args.timeout);
+        let known = Known::of_file(&file);
+        let healthy = wait_until_healthy(app, &known, args.timeout);
         unless_interrupted(healthy).await??;
+        containers_reach_each_other(app, &known).await?;
+        app.ui.note(&format!("cluster {}: healthy", known.name));
     }
     Ok(outcome.told(app))
 }
@@ -74,7 +79,7 @@ fn lease(now: SystemTime, ttl: Duration) -> Option<Lease> {
 }
 
 /// A time of at least a second.
-fn time(text: &str) -> Result<Duration, String> {
+pub fn time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time >= Duration::from_secs(1) => Ok(time),
         Ok(_) | Err(_) => Err("a time is a number with a unit, such as 90s, 30m or 2h".to_owned()),

@@ -3,6 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
+use crate::interruption::{Work, slow_host};
 use crate::lab::{Host, Image};
 use crate::person::{CHECK_FAILED, FAILED, Person, Said as _};
 
@@ -132,6 +135,38 @@ fn only_registers(me: &Person, master: &Host, node: &Host) {
         members.ends_with(" 200") && members.contains(&node.ip()),
         "{members}"
     );
+}
+
+#[test]
+fn a_node_waits_for_its_master_as_long_as_somebody_makes_it() {
+    let Some(first) = slow_host() else { return };
+    let Some(second) = Host::start(Image::Bookworm) else {
+        return;
+    };
+    let me = Person::new();
+    let master = me.create_args("m1", &first, "root", &["--swarm-master"]);
+    let join = ["--swarm", "--swarm-join", "m1"];
+    let node = me.create_args("n1", &second, "root", &join);
+    me.rmachine(&node).fails(CHECK_FAILED, &["m1 is no master"]);
+    // The master's maker goes, and with it the wait.
+    let making = Work::start(&me, &master);
+    making.reach("configuring");
+    let waiting = Work::start(&me, &node);
+    waiting.reach("waiting for the master m1");
+    making.signal(Signal::SIGKILL);
+    assert_eq!(waiting.end(), FAILED);
+    let listed = me.rmachine(["ls", "--format", "{{.Error}}", "--filter", "name=n1"]);
+    let listed = listed.ok();
+    assert!(listed.contains("m1 was cut off"), "{listed}");
+    making.end();
+    // Nobody works on it: nobody waits.
+    me.rmachine(&node).fails(CHECK_FAILED, &["m1 is not ready"]);
+
+    let making = Work::start(&me, &master);
+    making.next_step();
+    me.rmachine(&node).ok();
+    assert_eq!(making.end(), 0);
+    assert_eq!(nodes(&me, "m1"), healthy(&["n1"]));
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::interruption::Work;
 use crate::lab::{Ran, lab};
-use crate::person::{BUSY, FAILED, Person, Said as _};
+use crate::person::{BUSY, FAILED, Person, Said as _, UNKNOWN_MACHINE};
 
 /// Some machines are as they should be, and others failed.
 const PARTIAL: i32 = 9;
@@ -19,8 +19,20 @@ const PARTIAL: i32 = 9;
 /// The command line or the file cannot be understood.
 const USAGE: i32 = 2;
 
+/// A wait ended without what it waited for.
+const TIMED_OUT: i32 = 7;
+
+/// What Ctrl-C exits with.
+const INTERRUPTED: i32 = 130;
+
 /// How often work is cut off at a moment that nobody chose.
-const ROUNDS: usize = 3;
+const ROUNDS: u32 = 20;
+
+/// Two machines, of which the one that is named last leads.
+const MANAGER_AND_NODE: &str = "defaults: {driver: docker, flags: {docker-host: '$HOST'}}\n\
+     groups:\n\
+     \x20 e: {}\n\
+     \x20 m: {roles: [manager, worker]}\n";
 
 /// A cluster of a name that no other run has. What is left of it goes when the test ends.
 struct Cluster {
@@ -58,6 +70,27 @@ impl Cluster {
         format!("{}-e-{n}", self.name)
     }
 
+    fn manager(&self) -> String {
+        format!("{}-m-1", self.name)
+    }
+
+    /// What is left on the first two machines of a try whether containers reach each other.
+    fn reaching(&self) -> String {
+        let ps = "ps -aq --filter label=io.rmachine.reach";
+        let on = |machine: &str| self.me.docker(machine, ps).ok();
+        [on(&self.manager()), on(&self.machine(1))].concat()
+    }
+
+    /// Moments at which this work may be cut off, of which nobody chose any: as many spans as there
+    /// are rounds, and one in each. The work is done once, to know how long it takes, and undone.
+    fn moments(&self, work: &[String]) -> impl Iterator<Item = Duration> {
+        let began = Instant::now();
+        assert_eq!(Work::start(&self.me, work).end(), 0);
+        let span = began.elapsed() / ROUNDS;
+        self.me.rmachine(["down"]).ok();
+        (0..ROUNDS).map(move |round| span * round + random(span))
+    }
+
     /// What the plan does with each machine, in order.
     fn planned(&self) -> Vec<String> {
         let plan = self.me.rmachine(["plan", "--format", "json"]).ok();
@@ -92,10 +125,10 @@ impl Drop for Cluster {
     }
 }
 
-/// A number below this one.
-fn random(below: usize) -> usize {
-    let number = RandomState::new().hash_one(0);
-    usize::try_from(number % below as u64).unwrap()
+/// A time shorter than this one.
+fn random(below: Duration) -> Duration {
+    let number = RandomState::new().hash_one(0) % 1000;
+    below * u32::try_from(number).unwrap() / 1000
 }
 
 #[test]
@@ -181,24 +214,114 @@ fn a_file_makes_a_cluster_of_either_kind() {
         return;
     };
     let me = &cluster.me;
-    let groups = "defaults: {driver: docker, flags: {docker-host: '$HOST'}}\n\
-         groups:\n  m: {roles: [manager]}\n  e: {}\n";
-    for (orchestrator, count, nodes) in [
-        ("classic", "docker info | grep -c 'Status: Healthy'", "1"),
-        ("swarm-mode", "docker node ls -q | wc -l", "2"),
+    for (orchestrator, count) in [
+        ("classic", "docker info | grep -c 'Status: Healthy'"),
+        ("swarm-mode", "docker node ls -q | wc -l"),
     ] {
-        cluster.file(&format!("orchestrator: {orchestrator}\n{groups}"));
-        me.rmachine(["up", "--wait", "--timeout", "60s"]).ok();
+        cluster.file(&format!("orchestrator: {orchestrator}\n{MANAGER_AND_NODE}"));
+        // All machines at once: the node waits for its manager by itself.
+        let plan = me.rmachine(["plan", "--format", "json"]).ok();
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        assert_eq!(plan["steps"][0]["wave"], plan["steps"][1]["wave"]);
+        let up = me.rmachine(["up", "--wait", "--timeout", "60s"]);
+        assert!(up.err.contains("has reached one on"), "{up:?}");
+        up.ok();
         assert_eq!(cluster.planned(), ["keep"; 2], "{orchestrator}");
-        let again = me.rmachine(["--progress", "json", "up", "--wait"]);
+        let again = me.rmachine(["--progress", "json", "up"]);
         assert!(!again.err.contains("\"step\""), "{again:?}");
         again.ok();
-        let manager = format!("{}-m-1", cluster.name);
+        assert_eq!(cluster.reaching(), "", "{orchestrator}");
+        let manager = cluster.manager();
         let env = format!("eval \"$(rmachine env --swarm {manager})\"; {count}");
-        assert_eq!(me.shell(&env).ok(), nodes, "{orchestrator}");
+        assert_eq!(me.shell(&env).ok(), "2", "{orchestrator}");
+        shows_how_it_is(&cluster);
         me.rmachine(["down"]).ok();
         assert_eq!(cluster.left(), "", "{orchestrator}");
     }
+}
+
+/// A cluster is shown by its file, by its name, and by a machine of it, in health and without.
+fn shows_how_it_is(cluster: &Cluster) {
+    let me = &cluster.me;
+    let (manager, node) = (cluster.manager(), cluster.machine(1));
+    let data = |args: &[&str]| -> Value {
+        let shown = me.rmachine(["cluster", "status", "--format", "json"].iter().chain(args));
+        serde_json::from_str(&shown.out).unwrap()
+    };
+    let names = [cluster.name.as_str(), manager.as_str(), node.as_str()];
+    for named in [&[], &names[..1], &names[1..2], &names[2..]] {
+        me.rmachine(["cluster", "info"].iter().chain(named)).ok();
+        let shown = data(named);
+        assert_eq!(shown["Leader"], manager, "{shown:#}");
+        let members = shown["Machines"].as_array().unwrap().iter();
+        let names: Vec<&str> = members.map(|it| it["Name"].as_str().unwrap()).collect();
+        // By its file in the order of the file, else by name.
+        assert!(
+            names.contains(&&*manager) && names.contains(&&*node),
+            "{names:?}"
+        );
+    }
+    let table = me.rmachine(["status", "--file", "cluster.yml"]).ok();
+    assert!(
+        table.contains("manager,worker") && table.contains(" days"),
+        "{table}"
+    );
+
+    // Its last manager is not removed without a word.
+    let asked = me.rmachine(["rm", &manager]);
+    assert!(
+        asked.err.contains(&format!("of the cluster of {node}")),
+        "{asked:?}"
+    );
+    asked.ok();
+
+    me.rmachine(["stop", &node]).ok();
+    me.rmachine(["cluster", "status"])
+        .fails(PARTIAL, &[&node, "1 of 2", "Stopped"]);
+    assert_eq!(data(&[])["Healthy"], false);
+    me.rmachine(["cluster", "status", "--wait", "--timeout", "1s"])
+        .fails(TIMED_OUT, &[&node, "Stopped"]);
+    me.rmachine(["start", &node]).ok();
+    me.rmachine(["status", "--file", "cluster.yml", "--wait"])
+        .ok();
+}
+
+#[test]
+fn containers_that_try_the_way_go_at_ctrl_c_too() {
+    let Some(cluster) = Cluster::new("cc") else {
+        return;
+    };
+    let me = &cluster.me;
+    cluster.file(MANAGER_AND_NODE);
+    cluster.up().ok();
+    let wait = ["up", "--wait"].map(str::to_owned);
+    for step in ["a container on", "to reach it"] {
+        let work = Work::start(me, &wait);
+        work.reach(step);
+        work.signal(Signal::SIGINT);
+        // It may have been done before the signal came.
+        let code = work.end();
+        assert!([0, INTERRUPTED].contains(&code), "{code}");
+        assert_eq!(cluster.reaching(), "", "{step}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_manager_that_fails_is_told_at_once() {
+    let Some(cluster) = Cluster::new("cw") else {
+        return;
+    };
+    cluster.file(
+        "defaults: {driver: docker, flags: {docker-host: '$HOST'}}\n\
+         groups:\n\
+         \x20 e: {}\n\
+         \x20 m: {roles: [manager], flags: {docker-host: 'unix:///nowhere.sock'}}\n",
+    );
+    let (manager, node) = (cluster.manager(), cluster.machine(1));
+    let up = cluster.up();
+    assert_ne!(up.code, 0, "{up:?}");
+    up.clone()
+        .fails(up.code, &["/nowhere.sock", &manager, &node]);
 }
 
 #[test]
@@ -289,26 +412,16 @@ fn whatever_moment_up_is_killed_at_the_next_one_goes_on() {
     let me = &cluster.me;
     cluster.engines(2, "");
     let up = ["up".to_owned()];
-    let steps = Work::start(me, &up).all_steps().len();
-    me.rmachine(["down"]).ok();
-    for _ in 0..ROUNDS {
-        let (step, pause) = (random(steps), Duration::from_millis(random(400) as u64));
-        let when = format!("killed {pause:?} after step {step}");
+    for moment in cluster.moments(&up) {
         let work = Work::start(me, &up);
-        for _ in 0..=step {
-            work.next_step();
-        }
-        thread::sleep(pause);
+        thread::sleep(moment);
         work.signal(Signal::SIGKILL);
         work.end();
         let again = cluster.up();
-        assert_eq!(again.code, 0, "{when}: {again:?}");
-        assert_eq!(cluster.planned(), ["keep"; 2], "{when}");
-        for n in 1..=2 {
-            me.docker(&cluster.machine(n), "version").ok();
-        }
+        assert_eq!(again.code, 0, "killed after {moment:?}: {again:?}");
+        assert_eq!(cluster.planned(), ["keep"; 2], "killed after {moment:?}");
         me.rmachine(["down"]).ok();
-        assert_eq!(cluster.left(), "", "{when}");
+        assert_eq!(cluster.left(), "", "killed after {moment:?}");
     }
 }
 
@@ -320,24 +433,17 @@ fn whatever_moment_run_is_ended_at_it_leaves_nothing() {
     let me = &cluster.me;
     cluster.engines(1, "");
     let run = ["run", "--", "sleep", "60"].map(str::to_owned);
-    let steps = {
-        let quick = ["run", "--", "true"].map(str::to_owned);
-        Work::start(me, &quick).all_steps().len()
-    };
-    for round in 0..ROUNDS {
-        let (step, pause) = (random(steps), Duration::from_millis(random(400) as u64));
+    let whole = ["run", "--", "true"].map(str::to_owned);
+    let signals = [(Signal::SIGTERM, 143), (Signal::SIGINT, INTERRUPTED)];
+    for (moment, (signal, shells_code)) in cluster.moments(&whole).zip(signals.iter().cycle()) {
         let work = Work::start(me, &run);
-        for _ in 0..=step {
-            work.next_step_within(Duration::from_secs(15));
-        }
-        thread::sleep(pause);
-        work.signal(match round % 2 {
-            0 => Signal::SIGTERM,
-            _ => Signal::SIGINT,
-        });
+        thread::sleep(moment);
+        work.signal(*signal);
         let code = work.end();
-        assert!([130, 143].contains(&code), "{code}");
-        assert_eq!(cluster.left(), "", "ended {pause:?} after step {step}");
+        // Before it listens to signals, it has begun nothing.
+        let expected = [INTERRUPTED, *shells_code, -1];
+        assert!(expected.contains(&code), "{code} after {moment:?}");
+        assert_eq!(cluster.left(), "", "ended by {signal} after {moment:?}");
     }
 
     // Who kills it finds what is left with gc.
@@ -386,11 +492,9 @@ fn a_file_that_cannot_be_used_is_told_of_before_anything_is_touched() {
         USAGE,
         &["cluster.yml:4:7", "did you mean \"count\"", "which driver"],
     );
-    me.private_file(
-        "cluster.yml",
-        "name: d\nstore: {kind: etcd}\ndefaults: {driver: docker}\n\
-         groups: {e: {roles: [manager, store]}}\n",
-    );
-    me.rmachine(["plan"]).fails(FAILED, &["role store"]);
     assert!(!me.store().join("clusters").exists());
+
+    me.rmachine(["cluster", "status", "nobody"])
+        .fails(UNKNOWN_MACHINE, &["nobody", "rmachine cluster ls"]);
+    me.rmachine(["status", "--wait"]).fails(USAGE, &["--file"]);
 }

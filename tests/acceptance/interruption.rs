@@ -58,11 +58,6 @@ impl Work {
         }
     }
 
-    /// As [`Work::next_step`], of a program that may have no more steps and not end for long.
-    pub fn next_step_within(&self, limit: Duration) -> Option<String> {
-        self.steps.recv_timeout(limit).ok()
-    }
-
     /// The program's process.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -122,7 +117,7 @@ impl Drop for Work {
 }
 
 /// A host whose engine takes some seconds to start, so that what happens then can be met.
-fn slow_host() -> Option<Host> {
+pub fn slow_host() -> Option<Host> {
     let host = Host::start(Image::Bookworm)?;
     host.write(
         "/etc/systemd/system/docker.service.d/slow.conf",

@@ -1,12 +1,18 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use rmachine_cluster::{Cluster, Member, Orchestrator};
-use rmachine_lifecycle::{Standing, standing};
-use serde_json::Value;
+use http::Method;
+use rmachine_cluster::{Health, Orchestrator, Roles, Signs};
+use rmachine_driver::{MachineName, MachineState};
+use rmachine_engine::Engine;
+use rmachine_machine::MachineFile;
+use rmachine_pki::CertificateInfo;
+use time::OffsetDateTime;
+use tokio::time::timeout;
 
-use super::super::App;
 use super::super::client::Client;
+use super::super::{App, Machine};
+use super::Known;
 use crate::error::{CommandError, ErrorKind};
 
 /// How long one question may take.
@@ -15,99 +21,149 @@ const CALL: Duration = Duration::from_secs(5);
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Waits until every engine answers and is a healthy node: by what the manager of a classic cluster
-/// says, and by the engine itself in swarm mode.
-///
-/// # Errors
-/// [`ErrorKind::TimedOut`], with what was last seen of each machine.
-pub async fn wait_until_healthy(
-    app: &App,
-    cluster: &Cluster,
-    limit: Duration,
-) -> Result<(), CommandError> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let ailing = ailing(app, cluster).await;
-        if ailing.is_empty() {
-            app.ui.note(&format!("cluster {}: healthy", cluster.name));
-            return Ok(());
+/// Asks all machines of a cluster, at the same time, how they are.
+pub async fn examine(app: &App, known: &Known) -> Health {
+    let heard = known.members.iter().map(async |(name, roles)| {
+        let mut signs = Signs::default();
+        if let Err(error) = listen(app, known.orchestrator, name, *roles, &mut signs).await {
+            signs.trouble = Some(error.in_one_line());
         }
-        if Instant::now() >= deadline {
-            let mut told = CommandError::new(
-                ErrorKind::TimedOut,
-                format!(
-                    "waited {} s for every node of {} to be healthy",
-                    limit.as_secs(),
-                    cluster.name
-                ),
-            );
-            told.causes = ailing;
-            return Err(told);
+        (name.clone(), *roles, signs)
+    });
+    let heard = join_all(heard).await;
+    Health::of(
+        known.orchestrator,
+        heard,
+        OffsetDateTime::from(app.process.now()),
+    )
+}
+
+/// Asks until the cluster is healthy or the time is over, and returns what was heard last.
+pub async fn examine_until(app: &App, known: &Known, deadline: Instant) -> Health {
+    loop {
+        let health = examine(app, known).await;
+        if health.is_healthy() || Instant::now() >= deadline {
+            return health;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// What is wrong with each machine; nothing of one that is healthy.
-async fn ailing(app: &App, cluster: &Cluster) -> Vec<String> {
-    let info = match (cluster.orchestrator, cluster.first_manager()) {
-        (Orchestrator::Classic, Some(manager)) => match info(app, manager).await {
-            Ok(info) => Some(info),
-            Err(error) => {
-                return vec![format!(
-                    "the manager {}: {}",
-                    manager.name(),
-                    error.in_one_line()
-                )];
-            }
-        },
-        _ => None,
-    };
-    let looks = cluster.members.iter().map(async |member| {
-        let ailment = ailment(app, cluster.orchestrator, member, info.as_ref())
-            .await
-            .err()?;
-        Some(format!("{}: {ailment}", member.name()))
-    });
-    join_all(looks).await.into_iter().flatten().collect()
-}
-
-/// What the manager says of the cluster.
-async fn info(app: &App, manager: &Member) -> Result<Value, CommandError> {
-    let name = manager.name();
-    let machine = app.machine(name)?;
-    let engine = Client::of_swarm(app, &machine).await?.engine(CALL)?;
-    let info = engine.info().await;
-    info.map_err(|error| CommandError::of_engine(error, name.as_str()))
-}
-
-async fn ailment(
-    app: &App,
-    mode: Orchestrator,
-    member: &Member,
-    info: Option<&Value>,
-) -> Result<(), String> {
-    let told = |error: CommandError| error.in_one_line();
-    let machine = app.machine(member.name()).map_err(told)?;
-    let client = Client::of(app, &machine).await.map_err(told)?;
-    let engine = client.engine(CALL).map_err(told)?;
-    let own = engine.info().await.map_err(|error| error.to_string())?;
-    if mode == Orchestrator::SwarmMode {
-        return match own["Swarm"]["LocalNodeState"].as_str() {
-            Some("active") => Ok(()),
-            state => Err(format!("swarm mode is {}", state.unwrap_or("not there"))),
-        };
+/// Says what is not healthy, a cause for each machine; nothing of a healthy cluster.
+pub fn ailing(known: &Known, health: &Health) -> Option<CommandError> {
+    if health.is_healthy() {
+        return None;
     }
-    let Some(info) = info.filter(|_| member.roles.worker) else {
-        return Ok(());
+    let ailing = health.ailing();
+    let causes: Vec<String> = ailing
+        .map(|member| {
+            let ailment = member.ailment.as_deref().unwrap_or_default();
+            format!("{}: {ailment}", member.name)
+        })
+        .collect();
+    let (ill, all) = (causes.len(), health.members.len());
+    let kind = match ill < all {
+        true => ErrorKind::Partial,
+        false => ErrorKind::Failed,
     };
-    let place = client.url.split_once("://").map(|(_, place)| place);
-    match standing(info, place.unwrap_or(&client.url)) {
-        Standing::Healthy => Ok(()),
-        Standing::Unknown => Err("the manager does not know the node".to_owned()),
-        Standing::Other { status, error } => Err(match error {
-            Some(error) => format!("{status}: {error}"),
-            None => status,
-        }),
+    let message = match all {
+        0 => format!("the cluster {} has no machines", known.name),
+        _ => format!(
+            "of the cluster {} {ill} of {all} machines are not healthy",
+            known.name
+        ),
+    };
+    let mut told = CommandError::new(kind, message);
+    told.causes = causes;
+    Some(told)
+}
+
+/// Waits until every engine answers and is a healthy node.
+///
+/// # Errors
+/// [`ErrorKind::TimedOut`], with what is wrong with each machine that is not.
+pub async fn wait_until_healthy(
+    app: &App,
+    known: &Known,
+    limit: Duration,
+) -> Result<(), CommandError> {
+    let health = examine_until(app, known, Instant::now() + limit).await;
+    match ailing(known, &health) {
+        None => Ok(()),
+        Some(told) => Err(timed_out(told, limit)),
+    }
+}
+
+/// The same, at the end of a wait.
+pub fn timed_out(told: CommandError, limit: Duration) -> CommandError {
+    CommandError {
+        kind: ErrorKind::TimedOut,
+        message: format!("waited {} s, and {}", limit.as_secs(), told.message),
+        ..told
+    }
+}
+
+/// Hears what a machine has to say; what it has said before it went silent is kept.
+async fn listen(
+    app: &App,
+    orchestrator: Orchestrator,
+    name: &MachineName,
+    roles: Roles,
+    signs: &mut Signs,
+) -> Result<(), CommandError> {
+    let machine = app.machine(name)?;
+    let pem = app.store.read_file(name, MachineFile::ServerCertificate)?;
+    let certificate = pem.and_then(|pem| CertificateInfo::read(&pem).ok());
+    signs.certificate_until = certificate.map(|certificate| certificate.not_after);
+    let journal = &machine.record.own.journal;
+    if let Some(next) = journal.next() {
+        let why = journal.last_error().map(|failure| &failure.message);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let half_made = format!("half-made, not {next} yet{why}");
+        return Err(CommandError::failed(half_made));
+    }
+    let state = app
+        .machines
+        .state_of(&machine.record, machine.driver.as_ref());
+    signs.state = match timeout(CALL, state).await {
+        Ok(state) => Some(state.map_err(CommandError::from)?),
+        Err(_) => None,
+    };
+    // What has no power state of its own may answer.
+    if let Some(state) = signs.state
+        && !matches!(state, MachineState::Running | MachineState::None)
+    {
+        return Err(CommandError::failed(format!("it is {state}")));
+    }
+    let client = Client::of(app, &machine).await?;
+    signs.url = Some(client.url.clone());
+    let engine = client.engine(CALL)?;
+    let told = |error| CommandError::of_engine(error, name.as_str());
+    let info = engine.info().await.map_err(told)?;
+    signs.engine = info["ServerVersion"].as_str().map(str::to_owned);
+    signs.node = info["Swarm"]["NodeID"].as_str().map(str::to_owned);
+    if roles.manager {
+        let view = view(app, orchestrator, &machine, &engine).await;
+        signs.view = Some(view.map_err(|error| error.in_one_line()));
+    }
+    Ok(())
+}
+
+/// What a manager says of the cluster.
+async fn view(
+    app: &App,
+    orchestrator: Orchestrator,
+    machine: &Machine,
+    engine: &Engine,
+) -> Result<serde_json::Value, CommandError> {
+    let told = |error| CommandError::of_engine(error, machine.name().as_str());
+    match orchestrator {
+        Orchestrator::Classic => {
+            let manager = Client::of_swarm(app, machine).await?.engine(CALL)?;
+            manager.info().await.map_err(told)
+        }
+        Orchestrator::SwarmMode | Orchestrator::None => {
+            engine.call(Method::GET, "/nodes", None).await.map_err(told)
+        }
     }
 }
