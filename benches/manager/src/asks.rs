@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -34,6 +34,21 @@ impl Client {
         path: &str,
         body: &str,
     ) -> Result<(Bytes, Duration), Failure> {
+        let mut content = BytesMut::new();
+        let took = self
+            .read(method, path, body, |part| content.extend_from_slice(&part))
+            .await?;
+        Ok((content.freeze(), took))
+    }
+
+    /// Asks, hands on the answer part by part, and returns how long it took.
+    async fn read(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        mut take: impl FnMut(Bytes),
+    ) -> Result<Duration, Failure> {
         let mut kept = self.sender.lock().await;
         let mut sender = match kept.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
@@ -55,13 +70,17 @@ impl Client {
         sender.ready().await?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let content = answer.into_body().collect().await?.to_bytes();
+        let mut answer = answer.into_body();
+        if !status.is_success() && status != StatusCode::NOT_MODIFIED {
+            let why = answer.collect().await?.to_bytes();
+            return Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&why)).into());
+        }
+        while let Some(frame) = answer.frame().await {
+            frame?.into_data().into_iter().for_each(&mut take);
+        }
         let took = begin.elapsed();
         *kept = Some(sender);
-        match status.is_success() || status == StatusCode::NOT_MODIFIED {
-            true => Ok((content, took)),
-            false => Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&content)).into()),
-        }
+        Ok(took)
     }
 
     /// Asks for something.
@@ -69,13 +88,14 @@ impl Client {
         self.ask(Method::GET, path, "").await
     }
 
-    /// The median of asking so often, and how many bytes came.
+    /// The median of asking so often, and how many bytes came. They are not kept: that would take
+    /// the client as long as the server.
     pub async fn medians(&self, path: &str, times: usize) -> Result<(Duration, usize), Failure> {
         let (mut all, mut size) = (Vec::with_capacity(times), 0);
         for _ in 0..times {
-            let (content, took) = self.get(path).await?;
-            size = content.len();
-            all.push(took);
+            size = 0;
+            let took = self.read(Method::GET, path, "", |part| size += part.len());
+            all.push(took.await?);
         }
         Ok((median(all), size))
     }
