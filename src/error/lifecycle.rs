@@ -166,6 +166,7 @@ fn of_swarm(told: CommandError, refusal: &SwarmRefusal) -> CommandError {
     match refusal {
         SwarmRefusal::SecondMaster { .. } => told
             .hint(format!("{STORE} (for each of the masters)"))
+            .hint("rmachine create --store etcd … (makes a store: etcd://machine:NAME)")
             .hint("--swarm-discovery embedded:// makes a cluster of its own"),
         SwarmRefusal::NoMaster => told
             .hint("rmachine create --swarm --swarm-master … (makes one)")
