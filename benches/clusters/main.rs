@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 const RMACHINE: &str = env!("CARGO_BIN_EXE_rmachine");
 
-/// How often a cluster is made of hosts that nobody has touched, and how often it is looked at.
+/// How often a cluster is made, of hosts that nobody has touched, and how often it is looked at.
 const SELDOM: usize = 3;
 const OFTEN: usize = 5;
 

@@ -410,7 +410,13 @@ fn whatever_moment_up_is_killed_at_the_next_one_goes_on() {
         return;
     };
     let me = &cluster.me;
-    cluster.engines(2, "");
+    // Two machines, of which one costs nothing.
+    cluster.file(
+        "orchestrator: none\n\
+         groups:\n\
+         \x20 e: {driver: docker, flags: {docker-host: '$HOST'}}\n\
+         \x20 u: {driver: none, flags: {url: 'tcp://127.0.0.1:2376'}}\n",
+    );
     let up = ["up".to_owned()];
     for moment in cluster.moments(&up) {
         let work = Work::start(me, &up);

@@ -68,8 +68,9 @@ impl Machines {
     /// Takes the machine out of its cluster, if its engine still can. A cluster notices by itself
     /// when it cannot.
     async fn leave(&self, guard: &MachineGuard, driver: &dyn Driver, work: &Work<'_>) {
-        let runs = matches!(driver.state().await, Ok(MachineState::Running));
         let record = guard.record();
+        let state = self.state_of(&record, driver).await;
+        let runs = matches!(state, Ok(MachineState::Running));
         // The others of a store have to forget a server that is down, too.
         if !runs && record.own.store.is_none() {
             return;
