@@ -33,15 +33,7 @@ impl IsoSource for Isos {
         if let Some(Ok(name)) = url.map(str::parse::<IsoName>) {
             return found(self.cache.named(&name));
         }
-        let source = match url {
-            Some(url) => Source::at(url),
-            None => Source::boot2docker(self.mirror.as_deref()),
-        };
-        let source = source.map_err(|error| IsoUnavailable {
-            message: error.to_string(),
-            hint: Some("--iso NAME|FILE|URL".to_owned()),
-            source: None,
-        })?;
+        let source = self.source(url)?;
         match source.file() {
             Some(file) => {
                 let (name, sha256) = (source.name(), source.sha256());
@@ -49,6 +41,34 @@ impl IsoSource for Isos {
             }
             None => found(self.cache.obtain(&source, report).await),
         }
+    }
+
+    fn look(&self, url: Option<&str>) -> Result<(), IsoUnavailable> {
+        if let Some(Ok(name)) = url.map(str::parse::<IsoName>) {
+            return found(self.cache.named(&name)).map(drop);
+        }
+        match self.source(url)?.file() {
+            Some(file) if !file.is_file() => Err(IsoUnavailable {
+                message: format!("there is no file {}", file.display()),
+                hint: Some("rmachine iso ls (shows the ISOs that there are)".to_owned()),
+                source: None,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Isos {
+    fn source(&self, url: Option<&str>) -> Result<Source, IsoUnavailable> {
+        let source = match url {
+            Some(url) => Source::at(url),
+            None => Source::boot2docker(self.mirror.as_deref()),
+        };
+        source.map_err(|error| IsoUnavailable {
+            message: error.to_string(),
+            hint: Some("--iso NAME|FILE|URL".to_owned()),
+            source: None,
+        })
     }
 }
 

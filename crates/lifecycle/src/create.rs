@@ -217,6 +217,11 @@ impl Machines {
             guard.set_driver(driver.config())?;
             created?;
             guard.done(Phase::Created)?;
+        } else if driver.capabilities().power {
+            // It may have been switched off since, with this computer for one.
+            let started = driver.start(&work).await;
+            guard.set_driver(driver.config())?;
+            started?;
         }
         if driver.capabilities().provisioned {
             self.set_up(guard, driver.as_ref(), checked, &work).await?;

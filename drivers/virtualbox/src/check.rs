@@ -64,6 +64,7 @@ pub async fn failures(
         }
     }
     failures.extend(disk(machine));
+    failures.extend(iso(machine));
     failures.extend(name(machine, &manage, resources).await);
     failures.extend(adapters(machine, &manage).await);
     (failures, warnings)
@@ -146,6 +147,12 @@ fn disk(machine: &Machine) -> Option<CheckFailure> {
             "free some space, or keep machines elsewhere with --storage-path",
         )
     })
+}
+
+fn iso(machine: &Machine) -> Option<CheckFailure> {
+    let mut missing = machine.iso.look(machine.config.image()).err()?;
+    let remedy = missing.hint.take().unwrap_or_default();
+    Some(found("iso", chain(&missing), &remedy))
 }
 
 fn free_megabytes(directory: &Path) -> Option<u64> {

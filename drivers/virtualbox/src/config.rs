@@ -187,6 +187,11 @@ impl Config {
         }
     }
 
+    /// Where its ISO image comes from; `None` for the one that machines boot unless told otherwise.
+    pub fn image(&self) -> Option<&str> {
+        Some(self.boot2docker_url.as_str()).filter(|url| !url.is_empty())
+    }
+
     /// Whether the machine is to keep its address. One that docker-machine made is left as it is.
     pub fn wants_kept_address(&self) -> bool {
         self.vm_id.is_some() && !self.host_only_no_dhcp && !self.asks_for_dhcp()

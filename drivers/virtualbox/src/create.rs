@@ -75,8 +75,10 @@ pub async fn image(
     operation: Operation,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let url = Some(machine.config.boot2docker_url.as_str()).filter(|url| !url.is_empty());
-    let iso = machine.iso.obtain(url, work.report).await;
+    let iso = machine
+        .iso
+        .obtain(machine.config.image(), work.report)
+        .await;
     let iso = iso.map_err(|error| failure::iso(operation, error))?;
     keys::link(&iso, &machine.iso_file())
 }

@@ -17,6 +17,16 @@ pub trait IsoSource: Send + Sync {
         url: Option<&str>,
         report: &dyn Report,
     ) -> Result<PathBuf, IsoUnavailable>;
+
+    /// Whether the image of this URL can be had, as far as this computer tells. Nothing is asked
+    /// of the network, and nothing changed.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    fn look(&self, url: Option<&str>) -> Result<(), IsoUnavailable> {
+        let _ = url;
+        Ok(())
+    }
 }
 
 /// There is no ISO image to boot from.

@@ -91,6 +91,9 @@ async fn prepare(
         attachment
     };
     let port = port_for(ssh_rule(vm), machine.config.ssh_port)?;
+    if let Some(taken) = ssh_rule(vm).filter(|had| *had != port) {
+        work.report.warn(&moved(taken, port));
+    }
     machine.config.ssh_port = port;
     let changes = changes(vm, &attachment, port);
     if changes.is_empty() {
@@ -185,9 +188,7 @@ async fn lead_in(
             return Ok(());
         }
         let port = free_port()?;
-        work.report.warn(&format!(
-            "port {taken} of this computer is taken: the machine's SSH is at port {port} from now on"
-        ));
+        work.report.warn(&moved(taken, port));
         let reference = machine.reference().to_owned();
         let delete = ["controlvm", &reference, "natpf1", "delete", SSH_RULE];
         let lead = ["controlvm", &reference, "natpf1", &rule(port)];
@@ -201,6 +202,12 @@ async fn lead_in(
         operation,
         format!("{PORTS} ports in a row were taken when they were to lead to the machine's SSH"),
     ))
+}
+
+fn moved(taken: u16, port: u16) -> String {
+    format!(
+        "port {taken} of this computer is taken: the machine's SSH is at port {port} from now on"
+    )
 }
 
 /// Shuts the machine down in order.
