@@ -19,7 +19,9 @@ mod pull;
 pub mod server;
 mod whole;
 
-pub use container::{Change, Container, File, converge, last_words, let_end, remove, remove_volume};
+pub use container::{
+    Change, Container, File, converge, last_words, let_end, remove, remove_volume,
+};
 pub use error::CompanionError;
 pub use image::{Architecture, Image};
 pub use load::{has, has_any, send};
