@@ -2,12 +2,13 @@
 # The real VirtualBox, on computers that cannot run it: a Linux under QEMU, whose emulated processor
 # has AMD-V, loads VirtualBox's kernel modules and runs VMs.
 #
-#   tests/lab/virtualbox.sh [-t SECONDS] [-c CPU] [-a ARGUMENTS] DIRECTORY
+#   tests/lab/virtualbox.sh [-t SECONDS] [-c CPU] [-m MEGABYTES] [-a ARGUMENTS] DIRECTORY
 #
 # Runs DIRECTORY/script there as root, in DIRECTORY, with the modules loaded and VBoxManage in the
 # PATH, and exits as it does; with 125 where it did not come to its end within SECONDS (900).
-# CPU is QEMU's name of another processor: qemu64,-svm has no AMD-V. ARGUMENTS go to the kernel;
-# with `lab.nomodules` VirtualBox's modules are not loaded.
+# CPU is QEMU's name of another processor: qemu64,-svm has no AMD-V. It has 3072 MB of memory, unless
+# -m says otherwise. ARGUMENTS go to the kernel; with `lab.nomodules` VirtualBox's modules are not
+# loaded.
 #
 # The lab lies in $RMACHINE_LAB (default /var/lib/rmachine-lab) and is built once, from Debian's
 # packages: 2 GB. Exits with 77 and the reason where it cannot be.
@@ -32,10 +33,12 @@ main() {
     limit=900
     cpu=qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand
     arguments=
-    while getopts t:c:a: option; do
+    memory=3072
+    while getopts t:c:m:a: option; do
         case $option in
             t) limit=$OPTARG ;;
             c) cpu=$OPTARG ;;
+            m) memory=$OPTARG ;;
             a) arguments=$OPTARG ;;
             *) exit 2 ;;
         esac
@@ -55,7 +58,8 @@ build() {
     exec 9>"$LAB/lock"
     flock -w 1800 9 || cannot "another virtualbox.sh has held $LAB/lock for half an hour"
     apt_install debootstrap 9>&- || cannot "$build_env_error"
-    made=$LAB/$(sha256sum <"$HERE/virtualbox.sh" | cut -c1-16)
+    # Built anew when what builds it changes: all from here to what runs it.
+    made=$LAB/$(sed -n '/^build() {/,/^run() {/p' "$HERE/virtualbox.sh" | sha256sum | cut -c1-16)
     tree=$made/tree
     [ ! -f "$made/done" ] || return 0
     for old in "$LAB"/*/; do
@@ -203,8 +207,8 @@ run() {
     # One processor: what QEMU has translated of the kernel's text does not follow when another
     # processor patches it.
     timeout --kill-after=5 "$limit" chroot "$tree" qemu-system-x86_64 -accel tcg -M q35 \
-        -cpu "$cpu" -m 3072 -smp 1 -nodefaults -no-user-config -display none -no-reboot \
-        -object memory-backend-memfd,id=memory,size=3072M,share=on -numa node,memdev=memory \
+        -cpu "$cpu" -m "$memory" -smp 1 -nodefaults -no-user-config -display none -no-reboot \
+        -object "memory-backend-memfd,id=memory,size=${memory}M,share=on" -numa node,memdev=memory \
         -kernel "$inside/made/kernel" -initrd "$inside/made/initrd" \
         -append "console=hvc0 quiet panic=1 mitigations=off nokaslr tsc=reliable $arguments" \
         -drive "file=$inside/made/disk,format=raw,if=virtio,snapshot=on" \

@@ -116,6 +116,8 @@ const SIGNS: &[(&str, Trouble)] = &[
     ("The object is not ready", Trouble::NotReady),
     ("The session is not locked", Trouble::NotReady),
     ("VBOX_E_INVALID_OBJECT_STATE", Trouble::Locked),
+    // Said, with E_ACCESSDENIED, while the VM's own process is starting.
+    ("has tried to lock the machine", Trouble::Locked),
     ("VBOX_E_INVALID_VM_STATE", Trouble::WrongState),
     ("E_ACCESSDENIED", Trouble::Denied),
     ("Invalid command", Trouble::Unknown),
@@ -253,6 +255,10 @@ mod tests {
             (
                 "The object is not ready\nerror: Details: code E_ACCESSDENIED (0x80070005)",
                 Trouble::NotReady,
+            ),
+            (
+                "An unexpected process (PID=0x00001003) has tried to lock the machine 'cut', while only the process started by LaunchVMProcess (PID=0x00001000) is allowed\nerror: Details: code E_ACCESSDENIED (0x80070005)",
+                Trouble::Locked,
             ),
             (
                 "Code E_ACCESSDENIED (0x80070005) - Access denied",
