@@ -13,5 +13,7 @@ mod iso;
 mod ls;
 mod names;
 mod output;
+#[path = "../lab/program.rs"]
+mod program;
 mod snapshot;
 mod world;

@@ -8,26 +8,15 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
+use crate::program::built;
 use crate::world::{Ran, World};
 
 /// The stand-in for VBoxManage of the driver's own tests, which hold it against recordings.
 fn stand_in() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let built = Command::new("timeout")
-            .args(["--kill-after=5", "1200", env!("CARGO")])
-            .args(["build", "--quiet", "--locked", "-p", "rmachine-virtualbox"])
-            .args(["--bin", "vboxmanage-stand-in", "--message-format", "json"])
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "{errors}");
-        let messages = String::from_utf8(built.stdout).unwrap();
-        let program = messages.lines().find_map(|line| {
-            let message: Value = serde_json::from_str(line).ok()?;
-            Some(PathBuf::from(message["executable"].as_str()?))
-        });
-        program.unwrap()
+        let program = ["-p", "rmachine-virtualbox", "--bin", "vboxmanage-stand-in"];
+        built(&program, None)
     })
 }
 

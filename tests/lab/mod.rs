@@ -14,6 +14,7 @@ mod companion;
 mod engine;
 mod host;
 mod network;
+mod program;
 
 #[allow(
     unused_imports,

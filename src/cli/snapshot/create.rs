@@ -3,8 +3,9 @@ use std::time::SystemTime;
 use rmachine_driver::{MachineName, Snapshot, SnapshotName};
 use time::OffsetDateTime;
 
-use super::{Subject, listed, look, on_each};
+use super::{Subject, listed, look};
 use crate::cli::App;
+use crate::cli::each::worked_on;
 use crate::error::{CommandError, Status};
 
 /// Take a snapshot of a machine, running or not
@@ -31,7 +32,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     if args.of.cluster {
         taken_by_none(&name, &look(app, &machines.names).await?)?;
     }
-    let taken = on_each(app, &machines.names, async |machine, line| {
+    let taken = worked_on(app, &machines.names, async |machine, line| {
         let work = app.machines.take_snapshot(machine, &name, line, &app.ui);
         work.await?;
         Ok(format!("snapshot {name} taken"))
@@ -50,7 +51,7 @@ async fn take_back(
     name: &SnapshotName,
     done: &[MachineName],
 ) -> Result<Vec<CommandError>, CommandError> {
-    let taken_back = on_each(app, done, async |machine, line| {
+    let taken_back = worked_on(app, done, async |machine, line| {
         let name = name.as_str();
         app.machines
             .remove_snapshot(machine, name, line, &app.ui)

@@ -10,13 +10,11 @@ use clap_complete::engine::ArgValueCompleter;
 use futures_util::future::join_all;
 use rmachine_cluster::{ClusterGuard, ClusterJournal};
 use rmachine_driver::{MachineName, Snapshot};
-use rmachine_lifecycle::LifecycleError;
 
 use super::interrupt::unless_interrupted;
 use super::names::candidates;
 use super::{App, cluster};
 use crate::error::{CommandError, Status};
-use crate::ui::Line;
 
 /// Take, list, restore and remove snapshots of machines
 ///
@@ -123,44 +121,6 @@ async fn look(
     });
     let told = unless_interrupted(join_all(asked)).await?;
     told.into_iter().collect()
-}
-
-/// How work on several machines went.
-#[derive(Default)]
-struct Outcome {
-    done: Vec<MachineName>,
-    errors: Vec<CommandError>,
-}
-
-/// Works on the machines at the same time, with a line of progress for each.
-async fn on_each(
-    app: &App,
-    names: &[MachineName],
-    work: impl AsyncFn(&MachineName, &Line<'_>) -> Result<String, LifecycleError>,
-) -> Result<Outcome, CommandError> {
-    let one = async |name: &MachineName| {
-        let line = app.ui.line(name.as_str());
-        match work(name, &line).await {
-            Ok(text) => {
-                line.done(&text);
-                Ok(name.clone())
-            }
-            Err(error) => {
-                let error = CommandError::of_lifecycle(error, name.as_str());
-                let error = error.of_machine(name.as_str());
-                line.failed(&error);
-                Err(error)
-            }
-        }
-    };
-    let mut outcome = Outcome::default();
-    for worked in unless_interrupted(join_all(names.iter().map(one))).await? {
-        match worked {
-            Ok(name) => outcome.done.push(name),
-            Err(error) => outcome.errors.push(error),
-        }
-    }
-    Ok(outcome)
 }
 
 /// The names in one line.

@@ -1,7 +1,8 @@
 use rmachine_driver::{MachineName, MachineState, Snapshot};
 
-use super::{Subject, listed, look, on_each};
+use super::{Subject, listed, look};
 use crate::cli::App;
+use crate::cli::each::worked_on;
 use crate::error::{CommandError, Status};
 
 /// Put a machine back to a snapshot
@@ -24,7 +25,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let machines = args.of.machines(app)?;
     let there = look(app, &machines.names).await?;
     let name = common(args.snapshot.as_deref(), &there)?;
-    let restored = on_each(app, &machines.names, async |machine, line| {
+    let restored = worked_on(app, &machines.names, async |machine, line| {
         let restoring = app
             .machines
             .restore_snapshot(machine, &name, line, &app.ui)

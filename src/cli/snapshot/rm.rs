@@ -1,7 +1,8 @@
 use rmachine_driver::{MachineName, Snapshot};
 
-use super::{Subject, listed, look, on_each};
+use super::{Subject, listed, look};
 use crate::cli::App;
+use crate::cli::each::worked_on;
 use crate::error::{CommandError, Status};
 
 /// Remove a snapshot; the machine stays as it is
@@ -25,7 +26,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         let message = format!("there is no snapshot {name} of {}", listed(&machines.names));
         return Err(CommandError::failed(message).hint("rmachine snapshot ls"));
     }
-    let removed = on_each(app, &having, async |machine, line| {
+    let removed = worked_on(app, &having, async |machine, line| {
         let work = app.machines.remove_snapshot(machine, name, line, &app.ui);
         work.await?;
         Ok(format!("snapshot {name} removed"))

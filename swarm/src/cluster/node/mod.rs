@@ -1,6 +1,7 @@
 //! A node: its life, and the task that leads it.
 
 mod fetch;
+mod fingerprint;
 mod reason;
 mod state;
 mod task;
