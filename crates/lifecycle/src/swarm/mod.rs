@@ -2,13 +2,17 @@
 //! cluster's nodes.
 //!
 //! What is asked is in the record, as docker-machine has it there. `keeper` decides who keeps
-//! the nodes, [`standing`] reads what a manager says of one; both are pure. `join.rs` does it.
+//! the nodes, [`standing`] reads what a manager says of one; both are pure. `join.rs` does it,
+//! `place.rs` says where others reach a machine, `answers.rs` waits for managers.
 
+mod answers;
 mod decide;
 mod join;
+mod place;
 mod standing;
 
+pub(crate) use answers::last_words;
 pub use decide::{EMBEDDED, InvalidSwarmHost, SwarmHost, SwarmRefusal};
 pub(crate) use decide::{Keeper, Master, keeper};
-pub(crate) use join::{last_words, reached_at};
+pub(crate) use place::reached_at;
 pub use standing::{Standing, standing};
