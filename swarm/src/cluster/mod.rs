@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use rswarm_discovery::Entry;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use clock::corrected;
 pub use events::{Event, EventStream};
@@ -52,6 +53,7 @@ pub struct Cluster {
 
 struct Inner {
     settings: ClusterSettings,
+    began: Instant,
     state: RwLock<State>,
     events: Events,
     hurry: Hurry,
@@ -67,6 +69,7 @@ impl Cluster {
         Self {
             inner: Arc::new(Inner {
                 settings,
+                began: Instant::now(),
                 state: RwLock::default(),
                 events: Events::default(),
                 hurry: Hurry::default(),

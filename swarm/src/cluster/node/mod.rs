@@ -3,6 +3,7 @@
 mod fetch;
 mod fingerprint;
 mod reason;
+mod refresh;
 mod state;
 mod task;
 

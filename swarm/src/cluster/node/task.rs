@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fetch::{self, Trouble};
 use super::fingerprint::fingerprint;
+use super::refresh;
 use crate::cluster::Cluster;
 use crate::cluster::container::{Container, Origin};
 use crate::cluster::events::{EngineEvent, with_node};
@@ -449,10 +450,9 @@ impl Task {
     }
 
     fn next_refresh(&self) -> Instant {
-        let settings = &self.cluster.inner.settings;
-        let spread = settings.refresh_max.saturating_sub(settings.refresh_min);
-        let part: f64 = rand::random();
-        Instant::now() + settings.refresh_min + spread.mul_f64(part)
+        let inner = &self.cluster.inner;
+        let (min, max) = (inner.settings.refresh_min, inner.settings.refresh_max);
+        inner.began + refresh::due(inner.began.elapsed(), min, max, rand::random())
     }
 
     fn member<'a>(
