@@ -1,6 +1,10 @@
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use rmachine_engine::Engine;
 use serde_json::{Value, json};
 
@@ -60,16 +64,33 @@ impl<'a> Reference<'a> {
 
 /// The login for a registry, as engines take it; `None` where docker has none.
 fn login(registry: &str) -> Result<Option<String>, CompanionError> {
-    match get_credential(registry) {
+    match configuration() {
+        Some(path) => login_from(&path, registry),
+        None => Ok(None),
+    }
+}
+
+/// Where docker keeps its configuration.
+fn configuration() -> Option<PathBuf> {
+    let own = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let usual = || std::env::home_dir().map(|home| home.join(".docker"));
+    Some(own.or_else(usual)?.join("config.json"))
+}
+
+fn login_from(path: &Path, registry: &str) -> Result<Option<String>, CompanionError> {
+    let failed = |reason: String| CompanionError::Credentials {
+        registry: registry.to_owned(),
+        reason: format!("{}: {reason}", path.display()),
+    };
+    let file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    match get_credential_from_reader(file, registry) {
         Ok(credential) => Ok(Some(encoded(&auth_config(registry, credential)))),
-        Err(
-            CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::NoCredentialConfigured,
-        ) => Ok(None),
-        Err(error) => Err(CompanionError::Credentials {
-            registry: registry.to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 
@@ -118,6 +139,23 @@ mod tests {
         for image in ["", "a b", ":1", "a:", "a?x=1"] {
             assert_eq!(Reference::read(image), None, "{image}");
         }
+    }
+
+    #[test]
+    fn a_registry_without_a_login_is_asked_without_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        assert_eq!(login_from(&path, "r.example.org").unwrap(), None);
+        std::fs::write(&path, "{}").unwrap();
+        assert_eq!(login_from(&path, "r.example.org").unwrap(), None);
+        // ann:secret
+        let auths = r#"{"auths": {"r.example.org": {"auth": "YW5uOnNlY3JldA=="}}}"#;
+        std::fs::write(&path, auths).unwrap();
+        assert!(login_from(&path, "r.example.org").unwrap().is_some());
+        assert_eq!(login_from(&path, "s.example.org").unwrap(), None);
+        std::fs::write(&path, "{").unwrap();
+        let error = login_from(&path, "r.example.org").unwrap_err();
+        assert!(error.to_string().contains("config.json: "), "{error}");
     }
 
     #[test]
