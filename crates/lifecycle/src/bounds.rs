@@ -11,25 +11,28 @@ pub(crate) const CERTIFICATE_LOCK: Duration = Duration::from_secs(30);
 /// For the first connection to a host that is there already.
 pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 
-/// For sshd on a host that is booting.
-pub(crate) const BOOT: Duration = Duration::from_secs(180);
+/// For sshd on a host that is booting. A VM on a busy computer may take minutes.
+pub(crate) const BOOT: Duration = Duration::from_secs(300);
 
 /// For the engine's answer over TLS once its service has started.
-pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(60);
+pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(120);
+
+/// For one question of that wait: an engine on a slow processor takes long over its first handshake.
+pub(crate) const ENGINE_FIRST_CALL: Duration = Duration::from_secs(30);
 
 /// Between two questions to an engine that does not answer yet.
 pub(crate) const ENGINE_PAUSE: Duration = Duration::from_millis(100);
 
 /// For one call about the companion's image and containers: an engine that is busy with its disk
-/// takes long over an image.
-pub(crate) const COMPANION_CALL: Duration = Duration::from_secs(60);
+/// takes long over an image, and one on a slow processor over the start of a container.
+pub(crate) const COMPANION_CALL: Duration = Duration::from_secs(180);
 
 /// For a manager's answer over TLS once its container has started.
-pub(crate) const MANAGER_ANSWER: Duration = Duration::from_secs(30);
+pub(crate) const MANAGER_ANSWER: Duration = Duration::from_secs(60);
 
 /// For a manager to call a new node healthy. One that it could not reach it asks again within 15
 /// seconds.
-pub(crate) const MEMBERSHIP: Duration = Duration::from_secs(60);
+pub(crate) const MEMBERSHIP: Duration = Duration::from_secs(120);
 
 /// For a container on one machine to reach one on another; each try has ten seconds of its own.
 pub(crate) const REACH: Duration = Duration::from_secs(30);

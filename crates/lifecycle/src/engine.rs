@@ -16,7 +16,7 @@ impl Machines {
         driver: &dyn Driver,
     ) -> Result<VersionInfo, LifecycleError> {
         let url = driver.url().await?;
-        let engine = self.engine(name, &url)?;
+        let engine = self.engine_within(name, &url, bounds::ENGINE_FIRST_CALL)?;
         let started = Instant::now();
         loop {
             match engine.version().await {
