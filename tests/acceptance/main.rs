@@ -29,3 +29,4 @@ mod servers;
 mod store;
 mod stores;
 mod tls;
+mod virtualbox;
