@@ -197,7 +197,9 @@ fn of_store(told: CommandError, refusal: &StoreRefusal) -> CommandError {
             told.hint(format!("--store {kind}, or {kind}://machine:{name}"))
         }
         StoreRefusal::NotReady { name } => told.hint(format!("rmachine provision {name}")),
-        StoreRefusal::NoProgram { .. } => told.hint("--store-binary FILE or --store-image IMAGE"),
+        StoreRefusal::NoProgram { .. } => {
+            told.hint("--store-binary FILE, --store-image IMAGE or --store-package")
+        }
         StoreRefusal::NoAddress { .. } => told.hint("--swarm-addr ADDRESS|INTERFACE"),
         StoreRefusal::NoName(_) | StoreRefusal::NoSuchStore(_) => CommandError {
             kind: ErrorKind::Usage,

@@ -93,6 +93,48 @@ fn a_machine_with_etcd_is_where_a_cluster_meets() {
     assert_eq!(left, "");
 }
 
+#[test]
+fn a_store_runs_what_its_hosts_distribution_or_a_registry_has() {
+    let Some([first, second]) = hosts() else {
+        return;
+    };
+    let me = Person::new();
+    me.create("s1", &first, "root", &["--store=etcd", "--store-package"])
+        .ok();
+    only_for_its_clients(&me, &first);
+    let left = first.sh("ls /var/lib/rmachine; command -v etcd; dpkg -l | grep etcd || true");
+    assert!(
+        !left.contains("program") && !left.contains("etcd"),
+        "{left}"
+    );
+
+    first.sh(
+        "apt-get -qq install -y --no-install-recommends docker-registry >/dev/null
+        systemctl stop docker-registry
+        printf '%s\n' 'version: 0.1' 'storage: {filesystem: {rootdirectory: /var/tmp/registry}}' \
+            'http: {addr: \":5000\"}' >/var/tmp/registry.yml
+        systemd-run -q docker-registry serve /var/tmp/registry.yml",
+    );
+    let registry = format!("{}:5000", first.ip());
+    let image = format!("{registry}/etcd:1");
+    me.docker("s1", "tag rmachine-etcd:package 127.0.0.1:5000/etcd:1")
+        .ok();
+    me.docker("s1", "push -q 127.0.0.1:5000/etcd:1").ok();
+    let joins = ["--store=etcd", "--store-join=s1", "--store-image", &image];
+    let trusts = ["--engine-insecure-registry", &registry];
+    let refused = format!("{registry}/none:1");
+    let wrong = ["--store=etcd", "--store-join=s1", "--store-image", &refused];
+    me.create("s2", &second, "root", &[&wrong[..], &trusts].concat())
+        .fails(FAILED, &[&refused, "not found"]);
+    me.create("s2", &second, "root", &[&joins[..], &trusts].concat())
+        .ok();
+    let members = format!("{}:2379/v3/cluster/member/list", second.ip());
+    let members = ask(&me, "s2", &members, "-X POST -d '{}'").ok();
+    assert_eq!(members.matches("\"clientURLs\"").count(), 2, "{members}");
+    let runs = me.docker("s2", "ps --format '{{.Image}}'").ok();
+    assert_eq!(runs.trim(), image);
+}
+
 /// Who has no certificate of the store's authority is not let in; nor does one of its own open an
 /// engine.
 fn only_for_its_clients(me: &Person, store: &Host) {

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::elf::Elf;
@@ -28,6 +28,42 @@ impl WholeProgram {
         let (architecture, libraries) = Self::needed(&program).map_err(unusable)?;
         Ok(Self {
             architecture,
+            program,
+            libraries,
+        })
+    }
+
+    /// Reads an archive (tar) from its own host: the program, under its name, and what it needs,
+    /// each under its path there.
+    ///
+    /// # Errors
+    /// [`CompanionError::Unusable`] for an archive that is damaged, and for one without a program.
+    pub fn unpack(archive: &[u8], name: &str) -> Result<Self, CompanionError> {
+        Self::unpacked(archive, name).map_err(|reason| CompanionError::Unusable {
+            path: PathBuf::from(name),
+            reason,
+        })
+    }
+
+    fn unpacked(archive: &[u8], name: &str) -> Result<Self, String> {
+        let damaged = |error: io::Error| format!("came damaged: {error}");
+        let mut libraries = BTreeMap::new();
+        let mut archive = tar::Archive::new(archive);
+        for entry in archive.entries().map_err(damaged)? {
+            let mut entry = entry.map_err(damaged)?;
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let path = Path::new("/").join(&*entry.path().map_err(damaged)?);
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).map_err(damaged)?;
+            // Without the dots that tar writes.
+            libraries.insert(path.components().collect(), content);
+        }
+        let program = libraries.remove(&Path::new("/").join(name));
+        let program = program.ok_or("did not come")?;
+        Ok(Self {
+            architecture: Elf::read(&program)?.architecture()?,
             program,
             libraries,
         })
@@ -167,6 +203,27 @@ mod tests {
         let count = paths.len();
         paths.dedup();
         assert_eq!(paths.len(), count);
+    }
+
+    #[test]
+    fn a_program_that_its_host_packed_is_the_same() {
+        let this = std::env::current_exe().unwrap();
+        let whole = WholeProgram::read(&this).unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, content) in whole.files("test") {
+            crate::archive::add(&mut archive, &format!("./{path}"), 0o755, content).unwrap();
+        }
+        let archive = archive.into_inner().unwrap();
+        let unpacked = WholeProgram::unpack(&archive, "test").unwrap();
+        assert_eq!(unpacked.files("test"), whole.files("test"));
+        assert_eq!(unpacked.architecture(), whole.architecture());
+        for (archive, expected) in [
+            (&archive[..], "other cannot be sent: it did not come"),
+            (&archive[..700], "other cannot be sent: it came damaged: "),
+        ] {
+            let error = WholeProgram::unpack(archive, "other").err().unwrap();
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
     }
 
     #[test]

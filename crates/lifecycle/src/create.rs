@@ -279,10 +279,12 @@ impl Machines {
         };
         guard.done(Phase::Reachable)?;
         let applied = self.apply_plan(guard, driver, &mut host, plan, work).await;
+        let finished = match applied {
+            Ok(_) => self.finish(guard, driver, &host, work).await,
+            Err(error) => Err(error),
+        };
         host.ssh.close().await;
-        applied?;
-        self.finish(guard, driver, &host.facts.interfaces, work)
-            .await
+        finished
     }
 
     /// Notes the failure, and takes away what has to go.

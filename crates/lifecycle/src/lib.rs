@@ -30,7 +30,7 @@ pub use error::LifecycleError;
 pub use machines::{Machines, Settings};
 pub use provision::Provisioned;
 pub use remove::Removal;
-pub use spec::{EngineRequest, MachineSpec, Orchestrator, StoreRequest, StoreSource, SwarmRequest};
+pub use spec::{EngineRequest, MachineSpec, Orchestrator, StoreRequest, SwarmRequest};
 pub use store::{Reference, StoreRefusal};
 pub use swarm::{EMBEDDED, InvalidSwarmHost, Standing, SwarmHost, SwarmRefusal, standing};
 pub use swarm_mode::SwarmModeRefusal;

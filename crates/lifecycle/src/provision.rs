@@ -1,11 +1,9 @@
 use rmachine_driver::{Driver, MachineName, Report, Secret, Secrets, Work};
-use rmachine_machine::{MachineFile, MachineGuard, Phase};
-use rmachine_provision::{
-    Interface, Plan, ProvisionError, Stage, TlsMaterial, apply, plan, read_facts,
-};
+use rmachine_machine::{MachineFile, MachineGuard, Phase, StoreSource};
+use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, apply, plan, read_facts};
 
 use crate::host::{Booting, Host, resolved};
-use crate::store::{is_of_machine, uses_store};
+use crate::store::{is_of_machine, package, uses_store};
 use crate::wanted::{key_type, sans, wanted};
 use crate::{LifecycleError, Machines, bounds};
 
@@ -107,8 +105,7 @@ impl Machines {
     ) -> Result<Provisioned, LifecycleError> {
         let plan = self.plan(guard, driver, host).await?;
         let plan = self.apply_plan(guard, driver, host, plan, work).await?;
-        self.finish(guard, driver, &host.facts.interfaces, work)
-            .await?;
+        self.finish(guard, driver, host, work).await?;
         Ok(Provisioned { plan })
     }
 
@@ -117,7 +114,7 @@ impl Machines {
         &self,
         guard: &MachineGuard,
         driver: &dyn Driver,
-        interfaces: &[Interface],
+        host: &Host<'_>,
         work: &Work<'_>,
     ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
@@ -129,8 +126,8 @@ impl Machines {
             let engine = self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?;
             let engine = (&engine, &version);
             // What runs beside it may use it.
-            self.serve_store(guard, engine, work.report).await?;
-            self.join_cluster(guard, driver, interfaces, engine, work.report)
+            self.serve_store(guard, host, engine, work.report).await?;
+            self.join_cluster(guard, driver, &host.facts.interfaces, engine, work.report)
                 .await?;
         }
         if let Some(mode) = guard.record().own.swarm_mode {
@@ -181,6 +178,11 @@ impl Machines {
             certificate: it.certificate,
             key: Secret::new(it.key),
         });
+        if let Some(server) = &record.own.store
+            && server.source == StoreSource::Package
+        {
+            package(server.kind, host)?;
+        }
         plan(&host.facts, &wanted).map_err(|refusals| LifecycleError::Check(refusals.0))
     }
 

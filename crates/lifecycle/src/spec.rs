@@ -1,7 +1,5 @@
-use std::path::PathBuf;
-
 use rmachine_driver::{FlagValues, MachineName};
-use rmachine_machine::{EngineOptions, StoreKind, SwarmOptions};
+use rmachine_machine::{EngineOptions, StoreKind, StoreSource, SwarmOptions};
 use rmachine_pki::KeyType;
 use rmachine_provision::EngineInstall;
 
@@ -32,15 +30,6 @@ pub struct StoreRequest {
     /// What it runs; `None` for what the server runs that it joins, or for the program of the
     /// store's name on this computer.
     pub source: Option<StoreSource>,
-}
-
-/// What the server of a store runs.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum StoreSource {
-    /// A program of this computer.
-    Program(PathBuf),
-    /// An image of a registry.
-    Image(String),
 }
 
 /// What is asked of a machine as a part of a cluster.

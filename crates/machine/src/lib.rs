@@ -25,7 +25,7 @@ pub use journal::{Failure, Journal, Phase, PhaseTime, UnknownPhase};
 pub use layout::{Layout, MachineFile};
 pub use lock::{CertificateLock, FileLock, Locked, MachineLock, lock_file};
 pub use record::{
-    AuthOptions, EngineOptions, Own, Record, StoreKind, StoreServer, SwarmMode, SwarmOptions,
-    UnknownStoreKind,
+    AuthOptions, EngineOptions, Own, Record, StoreKind, StoreServer, StoreSource, SwarmMode,
+    SwarmOptions, UnknownStoreKind,
 };
 pub use store::{Listed, Store};

@@ -18,6 +18,7 @@ mod family;
 mod options;
 mod outcome;
 mod plan;
+mod program;
 mod restore;
 mod script;
 mod template;
@@ -31,6 +32,7 @@ pub use facts::{
     Masked, OsRelease, PackageManager, ServiceFacts, Socket, TlsFile, Unfinished, facts_script,
 };
 pub use plan::{FileWrite, Plan, Stage, Step, plan, tls_paths};
+pub use program::ProgramPackage;
 pub use restore::{Restored, restore};
 pub use wanted::{
     Bind, EngineInstall, EngineOption, EngineSettings, InvalidSetting, TlsMaterial, Wanted,

@@ -97,6 +97,14 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
             include_str!("../../../templates/install.sh.j2"),
         ),
         (
+            "packages.sh",
+            include_str!("../../../templates/packages.sh.j2"),
+        ),
+        (
+            "program.sh",
+            include_str!("../../../templates/program.sh.j2"),
+        ),
+        (
             "restore.sh",
             include_str!("../../../templates/restore.sh.j2"),
         ),

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use rmachine_driver::MachineName;
-use rmachine_lifecycle::{StoreRequest, StoreSource};
-use rmachine_machine::StoreKind;
+use rmachine_lifecycle::StoreRequest;
+use rmachine_machine::{StoreKind, StoreSource};
 
 use crate::error::CommandError;
 
@@ -33,6 +33,14 @@ pub struct StoreArgs {
         conflicts_with = "store_binary"
     )]
     store_image: Option<String>,
+
+    /// The server runs the program that the distribution of its host has
+    #[arg(
+        long,
+        requires = "store",
+        conflicts_with_all = ["store_binary", "store_image"]
+    )]
+    store_package: bool,
 }
 
 impl StoreArgs {
@@ -57,7 +65,7 @@ impl StoreArgs {
                 },
             )?)),
             (None, Some(image)) => Some(StoreSource::Image(image.clone())),
-            (None, None) => None,
+            (None, None) => self.store_package.then_some(StoreSource::Package),
         };
         Ok(Some(StoreRequest {
             kind,

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rmachine_driver::MachineName;
-use rmachine_lifecycle::{EMBEDDED, Machines, Reference, StoreRequest, StoreSource, SwarmRequest};
-use rmachine_machine::{StoreKind, SwarmOptions};
+use rmachine_lifecycle::{EMBEDDED, Machines, Reference, StoreRequest, SwarmRequest};
+use rmachine_machine::{StoreKind, StoreSource, SwarmOptions};
 use sha2::{Digest as _, Sha256};
 
 use super::check::Check;
@@ -263,14 +263,17 @@ fn roles(cluster: &Cluster, root: &Node, groups: &Node, findings: &mut Findings)
 /// What the servers of the cluster's store run; `None` for the program on the `PATH`.
 fn store_source(root: &Node, findings: &mut Findings) -> Option<StoreSource> {
     let store = root.field("store")?;
-    let (binary, image) = (text_of(store, "binary"), text_of(store, "image"));
-    if let (Some(_), Some(node)) = (binary, store.field("image")) {
-        findings.add(
-            &node.place,
-            "excludes the field binary: it is the one or the other",
-        );
+    let is_packaged = store.field("package").and_then(Node::switch) == Some(true);
+    let mut given = ["binary", "image", "package"]
+        .into_iter()
+        .filter(|name| *name != "package" || is_packaged)
+        .filter_map(|name| Some((name, store.field(name)?)));
+    let (name, _) = given.next()?;
+    for (_, node) in given {
+        let why = format!("excludes the field {name}: it is the one or the other");
+        findings.add(&node.place, why);
     }
-    match binary.map(std::path::absolute) {
+    match text_of(store, "binary").map(std::path::absolute) {
         Some(Ok(path)) => Some(StoreSource::Program(path)),
         Some(Err(error)) => {
             findings.add(
@@ -279,7 +282,8 @@ fn store_source(root: &Node, findings: &mut Findings) -> Option<StoreSource> {
             );
             None
         }
-        None => image.map(|image| StoreSource::Image(image.to_owned())),
+        None if is_packaged => Some(StoreSource::Package),
+        None => text_of(store, "image").map(|image| StoreSource::Image(image.to_owned())),
     }
 }
 

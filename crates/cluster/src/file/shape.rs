@@ -135,6 +135,11 @@ const STORE: Shape = Shape {
             TEXT,
             "The image of a registry that servers run, in place of a program",
         ),
+        field(
+            "package",
+            Kind::Switch,
+            "Whether servers run the program that the distribution of their host has",
+        ),
     ],
 };
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rmachine_docker::DockerKind;
 use rmachine_driver::FlagValue;
 use rmachine_generic::Generic;
-use rmachine_lifecycle::{Machines, Settings, StoreSource};
-use rmachine_machine::{Store, StoreKind};
+use rmachine_lifecycle::{Machines, Settings};
+use rmachine_machine::{Store, StoreKind, StoreSource};
 use rmachine_none::UrlOnly;
 
 use super::schema::schema;
@@ -287,10 +287,11 @@ fn every_mistake_is_told_with_its_place() {
             vec!["2:9: groups: 2 managers share a store"],
         ),
         (
-            "name: d\nstore: {kind: etcd, binary: a, image: b}\ndiscovery: zk://machine:s\n\
+            "name: d\nstore: {kind: etcd, binary: a, image: b, package: true}\ndiscovery: zk://machine:s\n\
              groups: {n: {driver: docker, roles: [manager]}}\n",
             vec![
                 "2:39: store.image: excludes the field binary",
+                "2:51: store.package: excludes the field binary",
                 "3:12: discovery: excludes the field store",
                 "3:12: discovery: must be etcd://machine:NAME",
                 "2:8: store: no group has the role store",

@@ -276,6 +276,8 @@ pub(crate) fn addresses<'a>(servers: impl IntoIterator<Item = &'a Server>) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use rmachine_machine::StoreSource;
+
     use super::*;
 
     fn name(text: &str) -> MachineName {
@@ -288,8 +290,7 @@ mod tests {
             asked: StoreServer {
                 kind: StoreKind::Etcd,
                 join: join.map(name),
-                binary: None,
-                image: None,
+                source: StoreSource::Package,
                 address: address.map(|text| text.parse().unwrap()),
                 peers: Vec::new(),
             },

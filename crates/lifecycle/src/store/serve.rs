@@ -1,19 +1,19 @@
-use std::path::Path;
-
 use rmachine_companion::server::{Consul, Etcd, STORE, STORE_VOLUME};
 use rmachine_companion::{Architecture, CompanionError, Image, WholeProgram};
 use rmachine_driver::{Driver, MachineName, Report};
 use rmachine_engine::{Engine, VersionInfo};
-use rmachine_machine::{EngineOptions, MachineGuard, Phase, Record, StoreKind, StoreServer};
-use rmachine_provision::{Interface, tls_paths};
+use rmachine_machine::{
+    EngineOptions, MachineGuard, Phase, Record, StoreKind, StoreServer, StoreSource,
+};
+use rmachine_provision::{Interface, ProgramPackage, tls_paths};
 
 use super::decide::{Client, addresses, client_port};
 use super::members::Members;
 use super::membership::{admission, answer, departure};
 use super::{Reference, Server, StoreRefusal, Stores};
-use crate::host::resolved;
+use crate::host::{Host, resolved};
 use crate::swarm::{last_words, reached_at};
-use crate::{LifecycleError, MachineSpec, Machines, StoreRequest, StoreSource};
+use crate::{LifecycleError, MachineSpec, Machines, StoreRequest};
 
 /// The option of engines that takes the URL of a store.
 const CLUSTER_STORE: &str = "cluster-store=";
@@ -50,16 +50,15 @@ impl Machines {
         let stores = self.stores()?;
         let join = stores.joined(name, *kind, join.as_ref())?;
         let joined = join.as_ref().and_then(|join| stores.on(join));
-        let (binary, image) = match (source, joined) {
-            (Some(StoreSource::Program(path)), _) => (Some(path.clone()), None),
-            (Some(StoreSource::Image(image)), _) => (None, Some(image.clone())),
-            (None, Some(joined)) => (joined.asked.binary.clone(), joined.asked.image.clone()),
+        let source = match (source, joined) {
+            (Some(source), _) => source.clone(),
+            (None, Some(joined)) => joined.asked.source.clone(),
             (None, None) => match self.settings.program(kind.as_str()) {
-                Some(path) => (Some(path), None),
+                Some(path) => StoreSource::Program(path),
                 None => return Err(StoreRefusal::NoProgram { kind: *kind }.into()),
             },
         };
-        if let Some(path) = &binary {
+        if let StoreSource::Program(path) = &source {
             WholeProgram::read(path)?;
         }
         // What came of an attempt that was cut off goes on.
@@ -70,8 +69,7 @@ impl Machines {
         Ok(Some(StoreServer {
             kind: *kind,
             join,
-            binary,
-            image,
+            source,
             address,
             peers,
         }))
@@ -174,6 +172,7 @@ impl Machines {
     pub(crate) async fn serve_store(
         &self,
         guard: &MachineGuard,
+        host: &Host<'_>,
         engine: (&Engine, &VersionInfo),
         report: &dyn Report,
     ) -> Result<(), LifecycleError> {
@@ -187,7 +186,7 @@ impl Machines {
             .ok_or_else(|| StoreRefusal::NotReady { name: name.clone() })?;
         let kind = server.kind;
         let (engine, version) = engine;
-        let image = store_image(engine, version, server, report).await?;
+        let image = store_image(engine, version, host, server, report).await?;
         let others = addresses(self.others(name)?.iter());
         let certificates = self.store_identity(name)?;
         let members = Members::new(&certificates);
@@ -293,19 +292,33 @@ fn note(guard: &MachineGuard, change: impl FnOnce(&mut StoreServer)) -> Result<(
 async fn store_image(
     engine: &Engine,
     version: &VersionInfo,
+    host: &Host<'_>,
     server: &StoreServer,
     report: &dyn Report,
 ) -> Result<String, LifecycleError> {
-    if let Some(image) = &server.image {
-        if !rmachine_companion::has_any(engine, image).await? {
-            report.step(&format!("pulling {image}"));
-            rmachine_companion::pull(engine, image).await?;
-        }
-        return Ok(image.clone());
-    }
     let kind = server.kind;
+    let path = match &server.source {
+        StoreSource::Program(path) => path,
+        StoreSource::Image(image) => {
+            if !rmachine_companion::has_any(engine, image).await? {
+                report.step(&format!("pulling {image}"));
+                rmachine_companion::pull(engine, image).await?;
+            }
+            return Ok(image.clone());
+        }
+        StoreSource::Package => {
+            let tag = format!("rmachine-{kind}:package");
+            if !rmachine_companion::has_any(engine, &tag).await? {
+                let archive = package(kind, host)?
+                    .fetch(host.ssh.as_ref(), report)
+                    .await?;
+                let program = WholeProgram::unpack(&archive, kind.as_str())?;
+                send(engine, &program, kind, &tag, report).await?;
+            }
+            return Ok(tag);
+        }
+    };
     let tag = format!("rmachine-{kind}:sent");
-    let path = server.binary.as_deref().unwrap_or(Path::new(kind.as_str()));
     let program = match WholeProgram::read(path) {
         Ok(program) => program,
         // What was sent before goes on without the program it came from.
@@ -321,23 +334,40 @@ async fn store_image(
         .ok_or_else(|| CompanionError::Architecture(version.arch.clone()))?;
     if program.architecture() != architecture {
         return Err(CompanionError::OtherArchitecture {
-            path: path.to_owned(),
+            path: path.clone(),
             is_for: program.architecture(),
             architecture,
         }
         .into());
     }
-    let image = Image::of_program(&program, kind.as_str());
+    send(engine, &program, kind, &tag, report).await?;
+    Ok(tag)
+}
+
+/// Where a server's program comes from, when it is of the host's distribution.
+pub(crate) fn package(kind: StoreKind, host: &Host<'_>) -> Result<ProgramPackage, LifecycleError> {
+    let package = ProgramPackage::of(kind.as_str(), &host.facts);
+    package.map_err(|failure| LifecycleError::Check(vec![failure]))
+}
+
+async fn send(
+    engine: &Engine,
+    program: &WholeProgram,
+    kind: StoreKind,
+    tag: &str,
+    report: &dyn Report,
+) -> Result<(), LifecycleError> {
+    let image = Image::of_program(program, kind.as_str());
     let image = image.map_err(|source| CompanionError::Archive {
         what: "a store's image",
         source,
     })?;
-    if !rmachine_companion::has(engine, &image, &tag).await? {
+    if !rmachine_companion::has(engine, &image, tag).await? {
         let megabytes = image.size() as f64 / 1e6;
         report.step(&format!("sending {kind}, {megabytes:.1} MB"));
-        rmachine_companion::send(engine, &image, &tag).await?;
+        rmachine_companion::send(engine, &image, tag).await?;
     }
-    Ok(tag)
+    Ok(())
 }
 
 fn silent(name: &MachineName, kind: StoreKind, reason: String, log: Vec<String>) -> LifecycleError {

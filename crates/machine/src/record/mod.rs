@@ -9,4 +9,4 @@ mod reroot;
 pub use document::Record;
 pub(crate) use document::Unreadable;
 pub use options::{AuthOptions, EngineOptions, SwarmOptions};
-pub use own::{Own, StoreKind, StoreServer, SwarmMode, UnknownStoreKind};
+pub use own::{Own, StoreKind, StoreServer, StoreSource, SwarmMode, UnknownStoreKind};

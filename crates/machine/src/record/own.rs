@@ -39,18 +39,26 @@ pub struct StoreServer {
     /// A machine with a server that was there before; `None` for the one that begins the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<MachineName>,
-    /// The program of this computer that it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binary: Option<PathBuf>,
-    /// The image of a registry that it runs, in place of a program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
+    /// What it runs.
+    pub source: StoreSource,
     /// Where its clients and the other servers reach it; `None` until that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     /// The servers that there were when it joined, in the words of its command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+}
+
+/// What the server of a store runs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum StoreSource {
+    /// A program of this computer.
+    Program(PathBuf),
+    /// An image of a registry.
+    Image(String),
+    /// The program that the distribution of its host has.
+    Package,
 }
 
 /// The stores that rmachine can start.

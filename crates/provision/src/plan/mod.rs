@@ -197,7 +197,7 @@ pub fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Refusals> {
     }
 }
 
-fn failure(subject: &str, finding: String, remedy: impl Into<String>) -> CheckFailure {
+pub(crate) fn failure(subject: &str, finding: String, remedy: impl Into<String>) -> CheckFailure {
     CheckFailure {
         subject: subject.to_owned(),
         finding,
