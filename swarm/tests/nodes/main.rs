@@ -129,6 +129,29 @@ async fn containers_come_change_and_go_with_events() {
 }
 
 #[tokio::test]
+async fn many_events_at_once_are_read_together() {
+    const MANY: usize = 200;
+    let engine = Simulated::start("node-1").await;
+    engine.create("aaa1", "web", &json!({}), false);
+    let cluster = cluster();
+    let mut events = cluster.events(None);
+    cluster.set_members(&entries([&engine.addr]));
+    until_status(&cluster, &engine.addr, NodeStatus::Healthy).await;
+    cluster.settle().await;
+    let before = engine.asked("/containers/json");
+    for _ in 0..MANY {
+        engine.start_container("aaa1");
+    }
+    let mut told = 0;
+    while told < MANY {
+        let event = tokio::time::timeout(LIMIT, events.next()).await.unwrap();
+        told += usize::from(event.unwrap().json.contains("\"start\""));
+    }
+    let asked = engine.asked("/containers/json") - before;
+    assert!(asked < MANY / 2, "asked {asked} times");
+}
+
+#[tokio::test]
 async fn events_carry_their_node_and_can_be_had_later() {
     let engine = Simulated::start("node-1").await;
     let cluster = cluster();

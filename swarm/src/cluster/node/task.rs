@@ -166,11 +166,8 @@ impl Task {
         loop {
             let done = tokio::select! {
                 biased;
-                frame = session.events.frame() => match frame {
-                    Some(Ok(frame)) => self.take_events(&mut session, frame.into_data().ok()),
-                    Some(Err(error)) => Err(Trouble::garbled("events", &error)),
-                    None => Err(Trouble("the engine ended its events".to_owned())),
-                },
+                chunk = next_chunk(&mut session.events) =>
+                    chunk.and_then(|chunk| self.take_events(&mut session, chunk)),
                 () = self.wake.notified() => self.read_changes(&mut session).await,
                 () = sleep_until(session.refresh_at) => self.refresh(&mut session).await,
                 id = next(&mut session.uninspected) => self.inspect(&session, &id).await,
@@ -259,9 +256,23 @@ impl Task {
         self.wake.notify_one();
     }
 
+    /// Lets changes come together for a while, unless somebody waits for them. Events are taken
+    /// meanwhile: they come one by one, and not before the last one was taken.
+    async fn collect(&mut self, session: &mut Session) -> Result<(), Trouble> {
+        let cluster = self.cluster.clone();
+        let enough = cluster.inner.hurry.collect(COLLECT);
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                chunk = next_chunk(&mut session.events) => self.take_events(session, chunk?)?,
+                () = &mut enough => return Ok(()),
+            }
+        }
+    }
+
     /// Reads what is known to have changed.
     async fn read_changes(&mut self, session: &mut Session) -> Result<(), Trouble> {
-        self.cluster.inner.hurry.collect(COLLECT).await;
+        self.collect(session).await?;
         let changed = {
             let mut state = self.cluster.write();
             self.member(&mut state)?.changes.begin()
@@ -461,6 +472,15 @@ impl Task {
     ) -> Result<&'a mut Member, Trouble> {
         let member = state.members.get_mut(&self.addr);
         member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
+    }
+}
+
+/// What an engine tells next of its events.
+async fn next_chunk(events: &mut EngineBody) -> Result<Option<Bytes>, Trouble> {
+    match events.frame().await {
+        Some(Ok(frame)) => Ok(frame.into_data().ok()),
+        Some(Err(error)) => Err(Trouble::garbled("events", &error)),
+        None => Err(Trouble("the engine ended its events".to_owned())),
     }
 }
 
