@@ -69,13 +69,15 @@ impl ProgramPackage {
         report: &dyn Report,
     ) -> Result<Vec<u8>, ProvisionError> {
         let directory = format!("{STATE_DIR}/program");
-        let archive = format!("{directory}/program.tar");
         let step = format!("fetching {} from the distribution", self.package);
         report.step(&step);
+        let ground = Ground::default();
+        let (program, package) = (self.program, self.package);
+        let script = script::program(program, package, &directory, &self.service, &ground)?;
         let output = ssh
             .run(&Run {
                 step: &step,
-                script: &script::program(self, &directory, &archive, &Ground::default())?,
+                script: &script,
                 privilege: Privilege::Root,
                 limit: FETCH_LIMIT,
             })
@@ -86,7 +88,7 @@ impl ProgramPackage {
         let output = ssh
             .run(&Run {
                 step: &step,
-                script: &format!("cat {archive} && rm -rf {directory}"),
+                script: &format!("cat {directory}/program.tar && rm -rf {directory}"),
                 privilege: Privilege::Root,
                 limit: READ_LIMIT,
             })

@@ -5,7 +5,6 @@ use minijinja::{Value, context};
 use crate::error::ProvisionError;
 use crate::facts::{Init, PackageManager};
 use crate::plan::{self, Plan, Service, Step};
-use crate::program::ProgramPackage;
 use crate::template::render;
 
 /// How long the service may take to restart, in seconds: containers get time to stop.
@@ -130,23 +129,22 @@ pub(crate) fn restore(service: &Service, ground: &Ground) -> Result<String, Prov
     render("restore.sh", common(service, ground))
 }
 
-/// The script that packs a program of a package, with what it needs, into an archive in a directory
-/// of its own.
+/// The script that packs a program of a package, with what it needs, into `program.tar` in a
+/// directory of its own.
 pub(crate) fn program(
-    package: &ProgramPackage,
+    program: &str,
+    package: &str,
     directory: &str,
-    archive: &str,
+    service: &Service,
     ground: &Ground,
 ) -> Result<String, ProvisionError> {
     render(
         "program.sh",
         context! {
-            directory, archive,
-            package => package.package,
-            program => package.program,
+            program, package, directory,
             command_limit => COMMAND_LIMIT,
             lock_limit => LOCK_LIMIT,
-            ..common(&package.service, ground)
+            ..common(service, ground)
         },
     )
 }
@@ -255,12 +253,8 @@ mod tests {
             assert!(script.contains("<<'RMACHINE_END_'\n"), "{script}");
             assert_readable(&script);
             assert_readable(&restore(&everything.service, &Ground::default()).unwrap());
-            let package = ProgramPackage {
-                program: "etcd",
-                package: "etcd-server",
-                service: everything.service.clone(),
-            };
-            let script = program(&package, "/var/x", "/var/x/a.tar", &Ground::default());
+            let service = &everything.service;
+            let script = program("etcd", "etcd-server", "/var/x", service, &Ground::default());
             assert_readable(&script.unwrap());
             for step in [
                 Step::InstallPackages {

@@ -5,6 +5,7 @@ mod fingerprint;
 mod reason;
 mod refresh;
 mod state;
+mod stream;
 mod task;
 
 pub use state::NodeStatus;

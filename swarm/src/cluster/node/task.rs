@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use rmachine_engine::{Engine, EngineBody};
+use rmachine_engine::Engine;
 use rswarm_discovery::Entry;
 use rswarm_scheduler::{ReschedulePolicy, Resident};
 use serde_json::value::RawValue;
@@ -16,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::fetch::{self, Trouble};
 use super::fingerprint::fingerprint;
 use super::refresh;
+use super::stream::EventStream;
 use crate::cluster::Cluster;
 use crate::cluster::container::{Container, Origin};
 use crate::cluster::events::{EngineEvent, with_node};
@@ -37,9 +36,6 @@ const SLOW: Duration = Duration::from_secs(300);
 /// engines, such as 20.10, tell of an end before their list knows of it.
 const LATE_LISTS: u8 = 20;
 const LATE: Duration = Duration::from_millis(10);
-
-/// The longest event that is read.
-const LONGEST_EVENT: usize = 1024 * 1024;
 
 /// Starts the task of a node. It ends with the member's token.
 pub(crate) fn spawn(cluster: Cluster, entry: Entry, member: &Member) {
@@ -79,9 +75,7 @@ struct Task {
 struct Session {
     engine: Arc<Engine>,
     about: Arc<About>,
-    events: EngineBody,
-    /// The beginning of an event that has not come whole.
-    begun: BytesMut,
+    events: EventStream,
     /// Containers that only a list has told of.
     uninspected: VecDeque<Arc<str>>,
     refresh_at: Instant,
@@ -146,8 +140,7 @@ impl Task {
         let mut session = Session {
             engine,
             about,
-            events: events.into_body(),
-            begun: BytesMut::new(),
+            events: EventStream::new(events.into_body()),
             uninspected: VecDeque::new(),
             refresh_at: self.next_refresh(),
             slow_at: Instant::now() + SLOW,
@@ -166,8 +159,9 @@ impl Task {
         loop {
             let done = tokio::select! {
                 biased;
-                chunk = next_chunk(&mut session.events) =>
-                    chunk.and_then(|chunk| self.take_events(&mut session, chunk)),
+                events = session.events.next() => {
+                    events.map(|events| self.take_events(&mut session, &events))
+                }
                 () = self.wake.notified() => self.read_changes(&mut session).await,
                 () = sleep_until(session.refresh_at) => self.refresh(&mut session).await,
                 id = next(&mut session.uninspected) => self.inspect(&session, &id).await,
@@ -178,21 +172,11 @@ impl Task {
         }
     }
 
-    fn take_events(&mut self, session: &mut Session, chunk: Option<Bytes>) -> Result<(), Trouble> {
-        let Some(chunk) = chunk else { return Ok(()) };
-        session.begun.extend_from_slice(&chunk);
-        // Engines before 1.52 write one object behind the other, each in a line.
-        while let Some(end) = session.begun.iter().position(|byte| *byte == b'\n') {
-            let line = session.begun.split_to(end + 1);
-            if let Ok(line) = std::str::from_utf8(&line) {
+    fn take_events(&mut self, session: &mut Session, events: &[u8]) {
+        for line in events.split(|byte| *byte == b'\n') {
+            if let Ok(line) = std::str::from_utf8(line) {
                 self.take_event(session, line.trim());
             }
-        }
-        match session.begun.len() > LONGEST_EVENT {
-            true => Err(Trouble(
-                "the engine sent an event without an end".to_owned(),
-            )),
-            false => Ok(()),
         }
     }
 
@@ -264,7 +248,7 @@ impl Task {
         tokio::pin!(enough);
         loop {
             tokio::select! {
-                chunk = next_chunk(&mut session.events) => self.take_events(session, chunk?)?,
+                events = session.events.next() => self.take_events(session, &events?),
                 () = &mut enough => return Ok(()),
             }
         }
@@ -472,15 +456,6 @@ impl Task {
     ) -> Result<&'a mut Member, Trouble> {
         let member = state.members.get_mut(&self.addr);
         member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
-    }
-}
-
-/// What an engine tells next of its events.
-async fn next_chunk(events: &mut EngineBody) -> Result<Option<Bytes>, Trouble> {
-    match events.frame().await {
-        Some(Ok(frame)) => Ok(frame.into_data().ok()),
-        Some(Err(error)) => Err(Trouble::garbled("events", &error)),
-        None => Err(Trouble("the engine ended its events".to_owned())),
     }
 }
 
