@@ -17,6 +17,9 @@ use tokio::task::JoinSet;
 use crate::Failure;
 use crate::asks::{Client, median};
 
+/// The name of the image that is loaded.
+const IMAGE: &str = "bench:load";
+
 /// Numbers the containers: each has a name of its own.
 static NAMED: AtomicU64 = AtomicU64::new(0);
 
@@ -79,27 +82,47 @@ pub fn archive(megabytes: usize) -> Result<Bytes, Failure> {
     rand::rng().fill_bytes(&mut content);
     let architecture = Architecture::current().ok_or("no engine runs on this processor")?;
     let image = Image::of(&content, architecture, "bench")?;
-    Ok(image.archive("bench:load")?.into())
+    Ok(image.archive(IMAGE)?.into())
 }
 
 /// Loads an image, and tells how long that took.
 pub async fn image(to: SocketAddr, archive: Bytes) -> Result<Duration, Failure> {
+    let begin = Instant::now();
+    let text = asked(to, Method::POST, "/images/load", archive).await?;
+    match text.contains("errorDetail") {
+        true => Err(format!("load: {text}").into()),
+        false => Ok(begin.elapsed()),
+    }
+}
+
+/// Removes the image that was loaded.
+pub async fn remove(from: SocketAddr) -> Result<(), Failure> {
+    let path = format!("/images/{IMAGE}");
+    asked(from, Method::DELETE, &path, Bytes::new()).await?;
+    Ok(())
+}
+
+async fn asked(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    content: Bytes,
+) -> Result<String, Failure> {
     let stream = TcpStream::connect(to).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::builder()
-        .method(Method::POST)
-        .uri("/images/load")
+        .method(method)
+        .uri(path)
         .header("host", "bench")
         .header("content-type", "application/x-tar")
-        .body(Full::new(archive))?;
-    let begin = Instant::now();
+        .body(Full::new(content))?;
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     let content = answer.into_body().collect().await?.to_bytes();
-    let text = String::from_utf8_lossy(&content);
-    match status.is_success() && !text.contains("errorDetail") {
-        true => Ok(begin.elapsed()),
-        false => Err(format!("load: {status}: {text}").into()),
+    let text = String::from_utf8_lossy(&content).into_owned();
+    match status.is_success() {
+        true => Ok(text),
+        false => Err(format!("{path}: {status}: {text}").into()),
     }
 }

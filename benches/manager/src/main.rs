@@ -188,6 +188,7 @@ async fn load(args: &Args, engine: SocketAddr, report: &mut Report) -> Result<()
         for (times, to) in times.iter_mut().zip([engine, manager]) {
             let archive = loads::archive(args.load)?;
             times.push(loads::image(to, archive).await?);
+            loads::remove(engine).await?;
         }
     }
     let [direct, through] = times.map(asks::median);
