@@ -29,4 +29,3 @@ mod servers;
 mod store;
 mod stores;
 mod tls;
-mod virtualbox;
