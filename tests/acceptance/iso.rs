@@ -124,7 +124,7 @@ impl Computer {
             ])
             .args([
                 "-o",
-                "ConnectTimeout=10",
+                "ConnectTimeout=30",
                 "-o",
                 "IdentitiesOnly=yes",
                 "-F",
