@@ -143,11 +143,19 @@ async fn measure(args: &Args) -> Result<Report, Failure> {
     let far = Client::new(alone.port());
     let ids = near.container_ids().await?;
     let id = ids.first().ok_or("the engine has no containers")?;
+    let path = format!("/containers/{id}/logs?stdout=1");
+    let (added, direct) = asks::added(&far, &near, &path, 3000).await?;
+    report.time("logs asked of an engine directly", direct, Bound::None);
+    let bound = Bound::AtMost(Duration::from_micros(300));
+    report.time("what a manager adds, which passes them on", added, bound);
     let path = format!("/containers/{id}/json");
     let (added, direct) = asks::added(&far, &near, &path, 3000).await?;
-    report.time("a request asked of an engine directly", direct, Bound::None);
-    let bound = Bound::AtMost(Duration::from_micros(300));
-    report.time("what a manager adds to it", added, bound);
+    report.time("`inspect` asked of an engine directly", direct, Bound::None);
+    report.time(
+        "what a manager adds, which writes it anew",
+        added,
+        Bound::None,
+    );
     drop(alone);
     if let Some(store) = Store::start().await? {
         heartbeats(args, &store, &engines, &mut report).await?;
