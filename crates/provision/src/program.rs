@@ -39,10 +39,7 @@ impl ProgramPackage {
                 Ok(Self {
                     program,
                     package,
-                    service: Service {
-                        init: facts.init,
-                        name: "docker.service".to_owned(),
-                    },
+                    service: Service::of(facts),
                 })
             }
             _ => Err(failure(

@@ -29,12 +29,7 @@ pub enum Restored {
 pub async fn restore(ssh: &dyn Ssh, report: &dyn Report) -> Result<Restored, ProvisionError> {
     report.step("looking at the host");
     let facts = read_facts(ssh).await?;
-    let service = Service {
-        init: facts.init,
-        name: facts
-            .service
-            .map_or_else(|| "docker.service".to_owned(), |service| service.name),
-    };
+    let service = Service::of(&facts);
     let step = "putting back what was there before";
     report.step(step);
     let output = ssh

@@ -87,6 +87,20 @@ pub(crate) struct Service {
     pub name: String,
 }
 
+impl Service {
+    /// The one that a host's engine has, or will have once it is installed.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let found = facts.service.as_ref();
+        Self {
+            init: facts.init,
+            name: found.map_or_else(
+                || "docker.service".to_owned(),
+                |service| service.name.clone(),
+            ),
+        }
+    }
+}
+
 /// One thing to do on a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {

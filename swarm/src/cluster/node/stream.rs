@@ -11,12 +11,12 @@ const LONGEST_EVENT: usize = 1024 * 1024;
 
 /// The events of an engine. Engines before API 1.52 write one object behind the other, each in a
 /// line.
-pub(crate) struct EventStream {
+pub(crate) struct EngineEvents {
     body: EngineBody,
     begun: Lines,
 }
 
-impl EventStream {
+impl EngineEvents {
     /// The events that come in an answer.
     pub(crate) fn new(body: EngineBody) -> Self {
         Self {

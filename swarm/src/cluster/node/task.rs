@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::fetch::{self, Trouble};
 use super::fingerprint::fingerprint;
 use super::refresh;
-use super::stream::EventStream;
+use super::stream::EngineEvents;
 use crate::cluster::Cluster;
 use crate::cluster::container::{Container, Origin};
 use crate::cluster::events::{EngineEvent, with_node};
@@ -75,7 +75,7 @@ struct Task {
 struct Session {
     engine: Arc<Engine>,
     about: Arc<About>,
-    events: EventStream,
+    events: EngineEvents,
     /// Containers that only a list has told of.
     uninspected: VecDeque<Arc<str>>,
     refresh_at: Instant,
@@ -140,7 +140,7 @@ impl Task {
         let mut session = Session {
             engine,
             about,
-            events: EventStream::new(events.into_body()),
+            events: EngineEvents::new(events.into_body()),
             uninspected: VecDeque::new(),
             refresh_at: self.next_refresh(),
             slow_at: Instant::now() + SLOW,
