@@ -34,6 +34,7 @@ pub fn nodes(me: &Person, master: &str) -> Vec<(String, bool)> {
         } else if let Some(node) = line.strip_prefix("  ")
             && node.contains(":2376")
             && let Some((name, _)) = node.trim().split_once(": ")
+            && !name.starts_with('└')
         {
             nodes.push((name.to_owned(), false));
         }

@@ -20,6 +20,10 @@ use crate::{Body, EngineEndpoint, EngineError, keepalive, tls};
 /// How long the connection's own task may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long the way to an engine may take: a lost packet is sent again after one second, then two,
+/// then four. Who calls an engine whose host is gone learns that long before an answer is overdue.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// How long an address that does not answer holds up the next one of the same host.
 const NEXT_ADDRESS: Duration = Duration::from_secs(3);
 
@@ -51,13 +55,14 @@ impl Connection {
         endpoint: &EngineEndpoint,
         deadline: &Deadline<'_>,
     ) -> Result<Self, EngineError> {
+        let connect = deadline.sooner(CONNECT);
         match endpoint {
             EngineEndpoint::Unix(path) => {
-                let stream = deadline.bound("a connection", socket(endpoint, path));
+                let stream = connect.bound("a connection", socket(endpoint, path));
                 Self::over(Box::new(stream.await?), endpoint).await
             }
             EngineEndpoint::Plain { host, port } => {
-                let stream = deadline.bound("a connection", dial(endpoint, host, *port));
+                let stream = connect.bound("a connection", dial(endpoint, host, *port));
                 Self::over(Box::new(stream.await?), endpoint).await
             }
             EngineEndpoint::Tls { host, port, config } => {
@@ -65,7 +70,7 @@ impl Connection {
                 let name = name.map_err(|_| EngineError::InvalidEndpoint {
                     url: endpoint.to_string(),
                 })?;
-                let stream = deadline.bound("a connection", dial(endpoint, host, *port));
+                let stream = connect.bound("a connection", dial(endpoint, host, *port));
                 let shaking = handshake(endpoint, config, name, stream.await?);
                 let stream = deadline.bound("the TLS handshake", shaking);
                 Self::over(Box::new(stream.await?), endpoint).await

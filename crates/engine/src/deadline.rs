@@ -22,6 +22,15 @@ impl<'a> Deadline<'a> {
         }
     }
 
+    /// That long from now, or when the call has to be done, if that is sooner.
+    pub(crate) fn sooner(&self, limit: Duration) -> Self {
+        let sooner = Self::after(limit, self.endpoint);
+        match sooner.until < self.until {
+            true => sooner,
+            false => Self { ..*self },
+        }
+    }
+
     /// Waits for one part of the call.
     pub(crate) async fn bound<T>(
         &self,

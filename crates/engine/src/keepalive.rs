@@ -13,10 +13,10 @@ const BETWEEN: Duration = Duration::from_secs(5);
 /// How many probes in a row may stay without an answer.
 const PROBES: u32 = 3;
 
-/// How long what was sent may stay unacknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// How long what was sent, probes included, may stay unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
-/// Lets a TCP connection end about 30 seconds after its other side has gone without a word, as a
+/// Lets a TCP connection end about 20 seconds after its other side has gone without a word, as a
 /// host does that loses its power, also where nothing is said for hours.
 ///
 /// # Errors

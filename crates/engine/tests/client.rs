@@ -159,6 +159,25 @@ async fn nobody_there_is_unreachable() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_gone_is_given_up_before_an_answer_is_overdue() {
+    // Nobody takes the connections that the kernel made for it, so further ones get no answer.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _waits = std::net::TcpStream::connect(address).unwrap();
+    let endpoint = EngineEndpoint::without_tls(&format!("tcp://{address}")).unwrap();
+    for (given, expected) in [(60, 10), (5, 5)] {
+        let engine = Engine::new(endpoint.clone(), Duration::from_secs(given));
+        let error = engine.version().await.unwrap_err();
+        assert!(
+            matches!(error, EngineError::Deadline { limit, .. } if limit.as_secs() == expected),
+            "{error:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_silent_engine_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
