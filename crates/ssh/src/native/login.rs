@@ -57,7 +57,7 @@ pub(super) fn log_in(
     session.set_tcp_stream(stream);
     session
         .handshake()
-        .map_err(|error| to.unreachable(handshake_reason(&error), error))?;
+        .map_err(|error| to.unreachable(handshake_reason(&error, &socket), error))?;
     check_host_key(to, &session, &pins)?;
     authenticate(to, &session, ask)?;
     session.set_keepalive(true, ALIVE_INTERVAL.as_secs() as u32);
@@ -99,7 +99,7 @@ fn dial_reason(error: &io::Error) -> UnreachableReason {
     }
 }
 
-fn handshake_reason(error: &ssh2::Error) -> UnreachableReason {
+fn handshake_reason(error: &ssh2::Error, socket: &TcpStream) -> UnreachableReason {
     use libssh2_sys as raw;
     match error.code() {
         ErrorCode::Session(raw::LIBSSH2_ERROR_TIMEOUT) => UnreachableReason::TimedOut,
@@ -110,7 +110,22 @@ fn handshake_reason(error: &ssh2::Error) -> UnreachableReason {
             | raw::LIBSSH2_ERROR_BANNER_RECV
             | raw::LIBSSH2_ERROR_BANNER_SEND,
         ) => UnreachableReason::Closed,
+        // What libssh2 calls a host that hangs up while keys are exchanged.
+        ErrorCode::Session(raw::LIBSSH2_ERROR_KEX_FAILURE) if is_closed(socket) => {
+            UnreachableReason::Closed
+        }
         _ => UnreachableReason::Other,
+    }
+}
+
+/// Whether the other end has hung up.
+fn is_closed(socket: &TcpStream) -> bool {
+    let peeked = socket
+        .set_nonblocking(true)
+        .and_then(|()| socket.peek(&mut [0]));
+    match peeked {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command as Process};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::words::{connect_error, session_was_refused};
+use super::words::{complaints, connect_error, session_was_refused};
 use crate::identity::{Protection, inspect_identity};
 use crate::options::{Questions, endpoint_arguments, option};
 use crate::transport::{Command, InputEnd, Transport};
@@ -88,6 +88,8 @@ impl Master {
             .args(option("ControlPersist", &IDLE.as_secs().to_string()))
             .args(option("ClearAllForwardings", "yes"))
             .args(option("RemoteCommand", "none"))
+            // That a host hung up is no error to ssh: it tells of it as of any news.
+            .args(option("LogLevel", "INFO"))
             .args(endpoint_arguments(
                 endpoint,
                 &options.environment,
@@ -113,7 +115,7 @@ impl Master {
         if status.success() {
             return Ok(master);
         }
-        let words = read_log(&log);
+        let words = complaints(&read_log(&log));
         let login = endpoint.user.as_deref().unwrap_or("the default user");
         let error = connect_error(endpoint, login, &words);
         if matches!(error, SshError::AuthRefused { .. })
@@ -190,7 +192,7 @@ impl Master {
     }
 
     fn last_words(&self, output: &Output, words: &str) -> String {
-        let master = read_log(&self.dir.path().join("master.log"));
+        let master = complaints(&read_log(&self.dir.path().join("master.log")));
         let all = [&output.error_text(), master.trim(), words.trim()];
         let said: Vec<&str> = all.into_iter().filter(|w| !w.is_empty()).collect();
         said.join("\n")

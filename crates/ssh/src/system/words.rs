@@ -4,6 +4,12 @@ use rmachine_driver::SshEndpoint;
 
 use crate::{SshError, UnreachableReason};
 
+/// What ssh said without what is no complaint: that a key was pinned.
+pub(super) fn complaints(words: &str) -> String {
+    let is_complaint = |line: &&str| !line.starts_with("Warning: Permanently added ");
+    words.split_inclusive('\n').filter(is_complaint).collect()
+}
+
 /// The error behind a connection that ssh could not make.
 pub(super) fn connect_error(endpoint: &SshEndpoint, login: &str, words: &str) -> SshError {
     let host = endpoint.host.to_string();
@@ -151,6 +157,7 @@ mod tests {
                 Closed,
                 true,
             ),
+            ("Connection closed by 10.0.0.1 port 22\r\n", Closed, true),
             (
                 "/x/config: line 3: Bad configuration option: nonsense\n",
                 Other,
@@ -165,6 +172,16 @@ mod tests {
             assert_eq!(*reason, expected, "{words}");
             assert_eq!(error.is_transient(), transient, "{words}");
         }
+    }
+
+    #[test]
+    fn a_pinned_key_is_no_complaint() {
+        let words = "Warning: Permanently added 'h' (ED25519) to the list of known hosts.\r\n\
+                     Connection closed by 10.0.0.1 port 22\r\n";
+        assert_eq!(
+            complaints(words),
+            "Connection closed by 10.0.0.1 port 22\r\n"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which host it is, and whether it is there.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use rmachine_driver::{NoSecrets, SshEndpoint};
@@ -60,6 +61,7 @@ pub async fn an_unreachable_host_says_why(backend: Backend) -> Option<()> {
     let lab = Lab::without_sshd()?;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let rude = Wire::to(free_port());
+    let curt = greets_and_hangs_up();
     let table = [
         ("127.0.0.1", lab.port(), UnreachableReason::Refused),
         ("nowhere.invalid", 22, UnreachableReason::NameUnknown),
@@ -69,6 +71,7 @@ pub async fn an_unreachable_host_says_why(backend: Backend) -> Option<()> {
             UnreachableReason::TimedOut,
         ),
         ("127.0.0.1", rude.port, UnreachableReason::Closed),
+        ("127.0.0.1", curt, UnreachableReason::Closed),
     ];
     for (host, port, expected) in table {
         let endpoint = SshEndpoint {
@@ -87,6 +90,18 @@ pub async fn an_unreachable_host_says_why(backend: Backend) -> Option<()> {
         assert_eq!(*reason, expected, "{error}");
     }
     Some(())
+}
+
+/// The port of a server that hangs up once it and its first caller have said which SSH they speak.
+fn greets_and_hangs_up() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut caller, _) = listener.accept().unwrap();
+        caller.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+        let _ = caller.read(&mut [0; 4096]);
+    });
+    port
 }
 
 pub async fn a_booting_host_is_waited_for(backend: Backend) -> Option<()> {
