@@ -131,8 +131,23 @@ impl Machines {
             }
             return Ok(());
         }
+        match self.engine_is_awaited(guard, driver, work).await {
+            Err(LifecycleError::EngineSilent { .. }) => {}
+            answered => return answered,
+        }
+        // Its time begins when the system has booted.
+        let host = self.host(driver, Booting::Yes, work).await?;
+        host.ssh.close().await;
+        self.engine_is_awaited(guard, driver, work).await
+    }
+
+    async fn engine_is_awaited(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        work: &Work<'_>,
+    ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
-        self.engine_answers(guard.name(), driver).await?;
-        Ok(())
+        self.engine_answers(guard.name(), driver).await.map(drop)
     }
 }

@@ -9,10 +9,11 @@ use crate::attach::Attachment;
 use crate::config::Config;
 use crate::share::Share;
 
-/// The storage controller, and its ports, as docker-machine has them.
+/// The storage controller, and what is at its ports, as docker-machine has them; it has no other ones.
 pub const CONTROLLER: &str = "SATA";
 const ISO_PORT: u32 = 0;
 const DISK_PORT: u32 = 1;
+const PORTS: &str = "2";
 
 /// The name of the rule by which this computer's port leads to the machine's sshd.
 pub const SSH_RULE: &str = "ssh";
@@ -53,6 +54,10 @@ pub fn steps(wanted: &Wanted<'_>, vm: &Vm) -> Vec<Vec<OsString>> {
             CONTROLLER,
             "--add",
             "sata",
+            // Unless told otherwise there are 30, and Linux waits a third of a second at each that
+            // nothing is at.
+            "--portcount",
+            PORTS,
             "--hostiocache",
             "on",
         ];
