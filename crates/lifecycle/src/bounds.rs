@@ -20,8 +20,12 @@ pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(120);
 /// For one question of that wait: an engine on a slow processor takes long over its first handshake.
 pub(crate) const ENGINE_FIRST_CALL: Duration = Duration::from_secs(30);
 
-/// Between two questions to an engine that does not answer yet.
-pub(crate) const ENGINE_PAUSE: Duration = Duration::from_millis(100);
+/// Between two questions to an engine, or to a manager, that was waited for that long and does not
+/// answer yet: a twentieth of it, within bounds. A host that is slow to boot has other things to do
+/// than to refuse connections.
+pub(crate) fn engine_pause(waited: Duration) -> Duration {
+    (waited / 20).clamp(Duration::from_millis(100), Duration::from_secs(1))
+}
 
 /// For one call about the companion's image and containers: an engine that is busy with its disk
 /// takes long over an image, and one on a slow processor over the start of a container.
@@ -74,3 +78,16 @@ pub(crate) const HEAD_START: Duration = Duration::from_secs(1);
 
 /// For one question to the engine.
 pub(crate) const ENGINE_CALL: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_wait() {
+        for (waited, expected) in [(0, 100), (2, 100), (10, 500), (20, 1000), (90, 1000)] {
+            let expected = Duration::from_millis(expected);
+            assert_eq!(engine_pause(Duration::from_secs(waited)), expected);
+        }
+    }
+}

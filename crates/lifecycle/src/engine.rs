@@ -22,7 +22,7 @@ impl Machines {
             match engine.version().await {
                 Ok(version) => return Ok(version),
                 Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
-                    tokio::time::sleep(bounds::ENGINE_PAUSE).await;
+                    tokio::time::sleep(bounds::engine_pause(started.elapsed())).await;
                 }
                 Err(error) => {
                     return Err(LifecycleError::EngineSilent {

@@ -38,7 +38,7 @@ impl Machines {
             match manager.ping().await {
                 Ok(_) => return Ok(()),
                 Err(_) if started.elapsed() < bounds::MANAGER_ANSWER => {
-                    tokio::time::sleep(bounds::ENGINE_PAUSE).await;
+                    tokio::time::sleep(bounds::engine_pause(started.elapsed())).await;
                 }
                 Err(source) => {
                     return Err(LifecycleError::ManagerSilent {
