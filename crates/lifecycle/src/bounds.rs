@@ -27,6 +27,12 @@ pub(crate) fn engine_pause(waited: Duration) -> Duration {
     (waited / 20).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
 
+/// For other engines with a `cluster-store` to have started.
+pub(crate) const ENGINE_TURN: Duration = Duration::from_secs(300);
+
+/// Between two looks at whether they have.
+pub(crate) const ENGINE_TURN_PAUSE: Duration = Duration::from_millis(50);
+
 /// For one call about the companion's image and containers: an engine that is busy with its disk
 /// takes long over an image, and one on a slow processor over the start of a container.
 pub(crate) const COMPANION_CALL: Duration = Duration::from_secs(180);

@@ -10,6 +10,7 @@ mod bounds;
 mod certificates;
 mod create;
 mod engine;
+mod engine_turn;
 mod error;
 mod host;
 mod machines;

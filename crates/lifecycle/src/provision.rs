@@ -1,6 +1,6 @@
 use rmachine_driver::{Driver, MachineName, Report, Secret, Secrets, Work};
 use rmachine_machine::{MachineFile, MachineGuard, Phase, StoreSource};
-use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, apply, plan, read_facts};
+use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, plan, read_facts};
 
 use crate::host::{Booting, Host, resolved};
 use crate::store::{is_of_machine, package, uses_store};
@@ -200,14 +200,16 @@ impl Machines {
             return Ok(plan);
         }
         guard.begin(Phase::Provisioned)?;
-        apply(host.ssh.as_ref(), &plan, work.report).await?;
+        self.apply_in_turn(guard, driver, host, &plan, work.report)
+            .await?;
         if plan.stage == Stage::Install {
             host.facts = read_facts(host.ssh.as_ref()).await?;
             let configured = self.plan(guard, driver, host).await?;
             if configured.stage == Stage::Install {
                 return Err(ProvisionError::NoEngineAfterInstall.into());
             }
-            apply(host.ssh.as_ref(), &configured, work.report).await?;
+            self.apply_in_turn(guard, driver, host, &configured, work.report)
+                .await?;
         }
         guard.done(Phase::Provisioned)?;
         Ok(plan)

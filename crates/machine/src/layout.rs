@@ -202,6 +202,11 @@ impl Layout {
         self.locks_dir().join("certificates.lock")
     }
 
+    /// The lock of those whose engine starts with a `cluster-store`.
+    pub fn engine_turn_lock(&self) -> PathBuf {
+        self.locks_dir().join("engine-turn.lock")
+    }
+
     fn locks_dir(&self) -> PathBuf {
         self.root.join("locks")
     }

@@ -14,4 +14,4 @@ mod serve;
 pub(crate) use certificates::uses_store;
 pub use decide::{Reference, StoreRefusal};
 pub(crate) use decide::{Server, Stores};
-pub(crate) use serve::{is_of_machine, package};
+pub(crate) use serve::{has_cluster_store, is_of_machine, package};

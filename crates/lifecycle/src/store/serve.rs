@@ -272,11 +272,19 @@ impl Machines {
     }
 }
 
+/// Whether an engine is to share a `cluster-store` with others.
+pub(crate) fn has_cluster_store(options: &EngineOptions) -> bool {
+    cluster_stores(options).next().is_some()
+}
+
 /// Whether an engine is to use the store of a machine.
 pub(crate) fn is_of_machine(options: &EngineOptions) -> bool {
+    cluster_stores(options).any(|url| matches!(Reference::read(url), Ok(Some(_))))
+}
+
+fn cluster_stores(options: &EngineOptions) -> impl Iterator<Item = &str> {
     let options = options.arbitrary_flags.iter();
-    let mut urls = options.filter_map(|option| option.strip_prefix(CLUSTER_STORE));
-    urls.any(|url| matches!(Reference::read(url), Ok(Some(_))))
+    options.filter_map(|option| option.strip_prefix(CLUSTER_STORE))
 }
 
 fn note(guard: &MachineGuard, change: impl FnOnce(&mut StoreServer)) -> Result<(), LifecycleError> {
