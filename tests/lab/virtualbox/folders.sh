@@ -8,13 +8,13 @@ shared="/tmp/what is shared"
 mkdir -p "$shared"
 echo hello >"$shared/a file"
 MACHINE=$(printf '%s' "$MACHINE" | sed 's/ --virtualbox-no-share//')
-step "create" patiently rmachine create $MACHINE --virtualbox-share-folder "$shared:our data" one
-rmachine ssh one mount | grep 'our data' || fail "the folder is not mounted"
-same "file" hello "$(rmachine ssh one cat "'/our data/a file'")"
-rmachine ssh one 'echo back | sudo tee "/our data/their file" >/dev/null'
+step "create" patiently rmachine create $MACHINE --virtualbox-share-folder "$shared:our-data" one
+rmachine ssh one mount | grep 'our-data' || fail "the folder is not mounted"
+same "file" hello "$(rmachine ssh one cat "'/our-data/a file'")"
+rmachine ssh one 'echo back | sudo tee "/our-data/their file" >/dev/null'
 same "their file" back "$(cat "$shared/their file")"
 step "restart" patiently rmachine restart one
-same "file" hello "$(rmachine ssh one cat "'/our data/a file'")"
+same "file" hello "$(rmachine ssh one cat "'/our-data/a file'")"
 step "rm" rmachine rm -y one
 nothing_is_left
 ended
