@@ -280,7 +280,7 @@ impl Machines {
         guard.done(Phase::Reachable)?;
         let applied = self.apply_plan(guard, driver, &mut host, plan, work).await;
         let finished = match applied {
-            Ok(_) => self.finish(guard, driver, &host, work).await,
+            Ok((_, turn)) => self.finish(guard, driver, &host, turn, work).await,
             Err(error) => Err(error),
         };
         host.ssh.close().await;

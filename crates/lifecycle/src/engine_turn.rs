@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use rmachine_driver::{Driver, Report};
+use rmachine_driver::Report;
 use rmachine_machine::{FileLock, Locked, MachineGuard, lock_file};
 use rmachine_provision::{Plan, Stage, apply};
 
@@ -17,28 +17,24 @@ use crate::{LifecycleError, Machines, bounds};
 
 impl Machines {
     /// Applies a plan; where it starts an engine with a `cluster-store`, when that engine's turn has
-    /// come, and up to its answer.
+    /// come. Returns the turn, to be kept until the engine has answered.
     ///
     /// # Errors
-    /// As [`apply`]; an engine that does not answer is none.
+    /// As [`apply`].
     pub(crate) async fn apply_in_turn(
         &self,
         guard: &MachineGuard,
-        driver: &dyn Driver,
         host: &Host<'_>,
         plan: &Plan,
         report: &dyn Report,
-    ) -> Result<(), LifecycleError> {
+    ) -> Result<Option<FileLock>, LifecycleError> {
         let starts = plan.stage == Stage::Configure && plan.restarts();
         let turn = match starts && has_cluster_store(&guard.record().engine) {
             true => self.engine_turn(report).await?,
             false => None,
         };
         apply(host.ssh.as_ref(), plan, report).await?;
-        if turn.is_some() {
-            let _ = self.engine_answers(guard.name(), driver).await;
-        }
-        Ok(())
+        Ok(turn)
     }
 
     /// Waits until no other such engine starts; in vain, and with a warning, for as long as one may

@@ -1,5 +1,5 @@
 use rmachine_driver::{Driver, MachineName, Report, Secret, Secrets, Work};
-use rmachine_machine::{MachineFile, MachineGuard, Phase, StoreSource};
+use rmachine_machine::{FileLock, MachineFile, MachineGuard, Phase, StoreSource};
 use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, plan, read_facts};
 
 use crate::host::{Booting, Host, resolved};
@@ -104,21 +104,23 @@ impl Machines {
         work: &Work<'_>,
     ) -> Result<Provisioned, LifecycleError> {
         let plan = self.plan(guard, driver, host).await?;
-        let plan = self.apply_plan(guard, driver, host, plan, work).await?;
-        self.finish(guard, driver, host, work).await?;
+        let (plan, turn) = self.apply_plan(guard, driver, host, plan, work).await?;
+        self.finish(guard, driver, host, turn, work).await?;
         Ok(Provisioned { plan })
     }
 
-    /// Waits for the engine, and makes the machine a part of its cluster.
+    /// Waits for the engine, whose turn is over then, and makes the machine a part of its cluster.
     pub(crate) async fn finish(
         &self,
         guard: &MachineGuard,
         driver: &dyn Driver,
         host: &Host<'_>,
+        turn: Option<FileLock>,
         work: &Work<'_>,
     ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
         let version = self.engine_answers(guard.name(), driver).await?;
+        drop(turn);
         let record = guard.record();
         if record.swarm.is_swarm || record.own.store.is_some() {
             guard.begin(Phase::Joined)?;
@@ -187,7 +189,8 @@ impl Machines {
     }
 
     /// Applies a plan; an empty one costs nothing. What an installation brings is not known before
-    /// it, so after one the host is looked at and planned for anew.
+    /// it, so after one the host is looked at and planned for anew. Returns the plan, and the turn of
+    /// an engine that may not start beside others.
     pub(crate) async fn apply_plan(
         &self,
         guard: &MachineGuard,
@@ -195,23 +198,23 @@ impl Machines {
         host: &mut Host<'_>,
         plan: Plan,
         work: &Work<'_>,
-    ) -> Result<Plan, LifecycleError> {
+    ) -> Result<(Plan, Option<FileLock>), LifecycleError> {
         if plan.is_empty() && guard.journal().is_done(Phase::Provisioned) {
-            return Ok(plan);
+            return Ok((plan, None));
         }
         guard.begin(Phase::Provisioned)?;
-        self.apply_in_turn(guard, driver, host, &plan, work.report)
-            .await?;
+        let mut turn = self.apply_in_turn(guard, host, &plan, work.report).await?;
         if plan.stage == Stage::Install {
             host.facts = read_facts(host.ssh.as_ref()).await?;
             let configured = self.plan(guard, driver, host).await?;
             if configured.stage == Stage::Install {
                 return Err(ProvisionError::NoEngineAfterInstall.into());
             }
-            self.apply_in_turn(guard, driver, host, &configured, work.report)
+            turn = self
+                .apply_in_turn(guard, host, &configured, work.report)
                 .await?;
         }
         guard.done(Phase::Provisioned)?;
-        Ok(plan)
+        Ok((plan, turn))
     }
 }
