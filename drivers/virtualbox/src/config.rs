@@ -143,7 +143,7 @@ impl Config {
             return Err(invalid(
                 flags::SHARE_FOLDER,
                 &share_folder,
-                "a directory and the name it gets, as dir:name",
+                "a directory and the name it gets, as dir:name, without blanks in the name",
             ));
         }
         let import = text(flags::IMPORT_VM);

@@ -74,6 +74,7 @@ fn flags_are_checked() {
         (flags::UI_TYPE, "frob"),
         (flags::BOOT2DOCKER_URL, "/b2d.iso"),
         (flags::SHARE_FOLDER, "nocolon"),
+        (flags::SHARE_FOLDER, "/srv:our data"),
         (flags::IMPORT_VM, "--help"),
     ] {
         assert!(text(flag, bad).is_err(), "--{flag} {bad:?}");

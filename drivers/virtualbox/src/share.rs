@@ -36,11 +36,13 @@ pub fn shared(config: &Config, surroundings: &Surroundings) -> Option<Share> {
     })
 }
 
-/// The parts of `dir:name`; the directory may hold colons of its own, as on Windows.
+/// The parts of `dir:name`; the directory may hold colons of its own, as on Windows. A name
+/// with a blank in it is refused by VirtualBox 7.2, when the VM is there already.
 pub fn split(text: &str) -> Option<(&str, &str)> {
     let (directory, name) = text.rsplit_once(':')?;
     let whole = !directory.is_empty() && !name.is_empty();
-    (whole && !name.contains('\\')).then_some((directory, name))
+    let refused = |letter: char| letter == '\\' || letter.is_whitespace();
+    (whole && !name.contains(refused)).then_some((directory, name))
 }
 
 #[cfg(test)]
@@ -52,7 +54,7 @@ mod tests {
         assert_eq!(split(r"C:\My Files:files"), Some((r"C:\My Files", "files")));
         assert_eq!(split("/srv:srv"), Some(("/srv", "srv")));
         assert_eq!(split(r"C:\Users"), None);
-        for bad in ["", ":", "a:", ":a", "none"] {
+        for bad in ["", ":", "a:", ":a", "none", "/srv:our data"] {
             assert_eq!(split(bad), None, "{bad}");
         }
     }
