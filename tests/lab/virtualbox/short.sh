@@ -1,5 +1,5 @@
-# What needs a few minutes of the real VirtualBox: a VM made, started, seen and cut off while its
-# system boots, gone on with, and removed.
+# What needs a few minutes of the real VirtualBox: a create that is cut off while the VM's system
+# boots, the VM cut off, and a create that goes on to the very end.
 # shellcheck shell=sh
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -23,9 +23,12 @@ address=$(rmachine inspect -f '{{.Driver.IPAddress}}' one)
 same "address" 192.168.58 "${address%.*}"
 step "kill" rmachine kill one
 same "state" Stopped "$(rmachine status one)"
-step "create, gone on with" begun one "$BOOTS"
+# shellcheck disable=SC2086 # a list of options
+step "create, gone on with" patiently rmachine create $MACHINE one
 runs
-same "address" "$address" "$(rmachine inspect -f '{{.Driver.IPAddress}}' one)"
+same "address" "$address" "$(rmachine ip one)"
+eval "$(rmachine env --shell sh one)"
+same "engine" one "$(docker info --format '{{.Name}}')"
 step "rm" rmachine rm -y one
 nothing_is_left
 ended

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::turn;
 use crate::lab::Ran;
 use crate::person::Person;
 
@@ -216,6 +217,7 @@ fn a_built_iso_boots_and_becomes_a_machine_that_outlives_a_reboot() {
     let Some(iso) = built() else {
         return;
     };
+    let _turn = turn();
     let mut computer = Computer::start(&iso);
     let began = computer.wait_for("cat /proc/sys/kernel/random/boot_id", |id| !id.is_empty());
 
