@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -181,13 +182,21 @@ impl App {
         })
     }
 
-    /// The program's name, as it was typed.
+    /// How the next command begins: the program's name as it was typed, and the store where no
+    /// variable names it.
     pub fn program(&self) -> String {
         let name = self.process.args().first();
-        name.map_or_else(
-            || "rmachine".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+        let name = name.map_or("rmachine".into(), |name| name.to_string_lossy());
+        let asked = self.globals.storage_path.as_deref();
+        let known = self.process.var("MACHINE_STORAGE_PATH").map(Path::new);
+        match asked.filter(|path| Some(*path) != known) {
+            None => name.into_owned(),
+            Some(path) => {
+                let path = path.to_string_lossy();
+                let path = shlex::try_quote(&path).unwrap_or(Cow::Borrowed(&path));
+                format!("{name} --storage-path {path}")
+            }
+        }
     }
 
     /// Reads a machine from the store.
