@@ -169,6 +169,12 @@ proptest! {
         let again = plan(&at_first, &first).unwrap();
         prop_assert!(again.is_empty(), "{again}");
 
+        // One that is off, as after a boot that goes on, is only started.
+        let mut off = at_first.clone();
+        off.service.iter_mut().for_each(|service| service.active = false);
+        let start = plan(&off, &first).unwrap();
+        prop_assert!(start.restarts() && !start.changes_settings(), "{start}");
+
         // A detour leaves no trace.
         let Ok(to_second) = plan(&at_first, &second) else { return Ok(()) };
         let at_second = applied(at_first.clone(), &to_second);

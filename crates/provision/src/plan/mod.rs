@@ -62,6 +62,16 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Whether the host gets other settings than it has; an engine may merely have to be started.
+    pub fn changes_settings(&self) -> bool {
+        self.steps.iter().any(|step| {
+            matches!(
+                step,
+                Step::Write(_) | Step::Remove { .. } | Step::SetHostname { .. }
+            )
+        })
+    }
+
     /// Whether the engine is restarted.
     pub fn restarts(&self) -> bool {
         self.steps
