@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::io;
 use std::path::Path;
 
 use rmachine_driver::{CheckFailure, DriverError};
@@ -41,15 +42,22 @@ impl From<DriverError> for CommandError {
             DriverError::NotRunning => told(ErrorKind::NotRunning).hint("rmachine start NAME"),
             DriverError::Timeout { .. } => told(ErrorKind::TimedOut),
             DriverError::Gone { .. } => told(ErrorKind::Failed).hint("rmachine rm --force NAME"),
-            DriverError::Backend { hint, .. } => {
+            DriverError::Backend { hint, .. } | DriverError::WentDown { hint, .. } => {
                 let mut told = told(ErrorKind::Failed);
                 told.hints.extend(hint.clone());
                 told
             }
-            DriverError::Config { .. }
-            | DriverError::Unsupported { .. }
-            | DriverError::File { .. } => told(ErrorKind::Failed),
+            DriverError::File { source, .. } => of_file(told(ErrorKind::Failed), source),
+            DriverError::Config { .. } | DriverError::Unsupported { .. } => told(ErrorKind::Failed),
         }
+    }
+}
+
+/// What can be done about a file that could not be read or written.
+fn of_file(told: CommandError, why: &io::Error) -> CommandError {
+    match why.kind() {
+        io::ErrorKind::StorageFull => told.hint("free some space, and run the command again"),
+        _ => told,
     }
 }
 
@@ -80,9 +88,10 @@ impl From<StoreError> for CommandError {
                 told(ErrorKind::Failed).hint(format!("rmachine rm --force {name}"))
             }
             StoreError::Busy { .. } | StoreError::CertificatesBusy { .. } => told(ErrorKind::Busy),
-            StoreError::FromTheFuture { .. }
-            | StoreError::Unwritable { .. }
-            | StoreError::Io { .. } => told(ErrorKind::Failed),
+            StoreError::Io { source, .. } => of_file(told(ErrorKind::Failed), source),
+            StoreError::FromTheFuture { .. } | StoreError::Unwritable { .. } => {
+                told(ErrorKind::Failed)
+            }
         }
     }
 }

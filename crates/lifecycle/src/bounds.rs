@@ -14,6 +14,9 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 /// For sshd on a host that is booting. A VM on a busy computer may take minutes.
 pub(crate) const BOOT: Duration = Duration::from_secs(300);
 
+/// Between two looks at whether a machine that is waited for still runs.
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(10);
+
 /// For the engine's answer over TLS once its service has started.
 pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(120);
 

@@ -5,7 +5,7 @@ use rmachine_provision::Plan;
 use crate::host::{Booting, Host};
 use crate::swarm::{Keeper, keeper};
 use crate::wanted::key_type;
-use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds};
+use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds, note};
 
 /// What becomes of a machine that could not be made to its end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -214,14 +214,12 @@ impl Machines {
         if !guard.journal().is_done(Phase::Created) {
             guard.begin(Phase::Created)?;
             let created = driver.create(&work).await;
-            guard.set_driver(driver.config())?;
-            created?;
+            note::after_work(guard, driver.as_ref(), created)?;
             guard.done(Phase::Created)?;
         } else if driver.capabilities().power {
             // It may have been switched off since, with this computer for one.
             let started = driver.start(&work).await;
-            guard.set_driver(driver.config())?;
-            started?;
+            note::after_work(guard, driver.as_ref(), started)?;
         }
         if driver.capabilities().provisioned {
             self.set_up(guard, driver.as_ref(), checked, &work).await?;
@@ -302,9 +300,7 @@ impl Machines {
             guard.remove()?;
             return Err(failure);
         }
-        if let Some(phase) = journal.next() {
-            guard.failed(phase, failure.to_string())?;
-        }
+        note::failed(&guard, &failure, report);
         match on_failure {
             OnFailure::Keep => Err(failure),
             OnFailure::RollBack => {

@@ -5,6 +5,7 @@ use rmachine_engine::{Engine, EngineEndpoint, EngineError, VersionInfo};
 use rmachine_machine::{MachineFile, Record};
 use rmachine_pki::{ClientIdentity, client_config};
 
+use crate::watch::while_up;
 use crate::{LifecycleError, Machines, bounds};
 
 impl Machines {
@@ -17,22 +18,17 @@ impl Machines {
     ) -> Result<VersionInfo, LifecycleError> {
         let url = driver.url().await?;
         let engine = self.engine_within(name, &url, bounds::ENGINE_FIRST_CALL)?;
-        let started = Instant::now();
-        loop {
-            match engine.version().await {
-                Ok(version) => return Ok(version),
-                Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
-                    tokio::time::sleep(bounds::engine_pause(started.elapsed())).await;
-                }
-                Err(error) => {
-                    return Err(LifecycleError::EngineSilent {
-                        name: name.clone(),
-                        url,
-                        source: Box::new(error),
-                    });
-                }
-            }
-        }
+        let look = async || driver.still_up().await;
+        let answer = async {
+            answer(&engine)
+                .await
+                .map_err(|error| LifecycleError::EngineSilent {
+                    name: name.clone(),
+                    url,
+                    source: Box::new(error),
+                })
+        };
+        while_up(look, bounds::LOOK_PAUSE, answer).await
     }
 
     /// The state of a machine that was looked at. An adopted host has no power state but that it
@@ -113,6 +109,19 @@ impl Machines {
                 source: Box::new(source),
             })?;
         Ok(Engine::new(endpoint, limit))
+    }
+}
+
+/// What the engine answers, once it does.
+async fn answer(engine: &Engine) -> Result<VersionInfo, EngineError> {
+    let started = Instant::now();
+    loop {
+        match engine.version().await {
+            Err(error) if is_starting(&error) && started.elapsed() < bounds::ENGINE_ANSWER => {
+                tokio::time::sleep(bounds::engine_pause(started.elapsed())).await;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use rmachine_driver::{Driver, HostAddress, Work};
 use rmachine_provision::{Facts, read_facts};
 use rmachine_ssh::{ConnectOptions, Ssh, connect, wait_until_reachable};
 
+use crate::watch::while_up;
 use crate::{LifecycleError, Machines, bounds};
 
 /// A host that answers over SSH, with what it told about itself.
@@ -44,7 +45,9 @@ impl Machines {
         let ssh = match booting {
             Booting::No => connect(&endpoint, &options, work.secrets).await?,
             Booting::Yes => {
-                wait_until_reachable(&endpoint, &options, work.secrets, bounds::BOOT).await?
+                let look = async || driver.still_up().await;
+                let booted = wait_until_reachable(&endpoint, &options, work.secrets, bounds::BOOT);
+                while_up(look, bounds::LOOK_PAUSE, booted).await?
             }
         };
         work.report.step("reading the facts of the host");

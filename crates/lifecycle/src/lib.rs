@@ -14,6 +14,7 @@ mod engine_turn;
 mod error;
 mod host;
 mod machines;
+mod note;
 mod power;
 mod provision;
 mod reach;
@@ -24,6 +25,7 @@ mod store;
 mod swarm;
 mod swarm_mode;
 mod wanted;
+mod watch;
 
 pub use awaited::Lost;
 pub use create::{Created, OnFailure};

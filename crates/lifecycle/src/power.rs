@@ -2,7 +2,7 @@ use rmachine_driver::{Driver, MachineName, MachineState, Report, Secrets, Work};
 use rmachine_machine::MachineGuard;
 
 use crate::host::Booting;
-use crate::{LifecycleError, Machines};
+use crate::{LifecycleError, Machines, note};
 
 /// Which way a machine's power goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,8 +100,7 @@ impl Machines {
             Turn::Around => driver.restart(&work).await,
             Turn::Cut => driver.kill(&work).await,
         };
-        guard.set_driver(driver.config())?;
-        turned?;
+        note::after_work(&guard, driver.as_ref(), turned)?;
         match turn {
             Turn::On | Turn::Around => self.settle(&guard, driver.as_ref(), &work).await,
             Turn::Off | Turn::Cut => Ok(()),
@@ -125,7 +124,7 @@ impl Machines {
             let mut host = self.host(driver, Booting::Yes, work).await?;
             let provisioned = self.provision_host(guard, driver, &mut host, work).await;
             host.ssh.close().await;
-            if !provisioned?.plan.is_empty() {
+            if provisioned?.plan.changes_settings() {
                 work.report
                     .warn("the machine has other addresses now; its certificate was made anew");
             }

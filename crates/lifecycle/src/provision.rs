@@ -5,7 +5,7 @@ use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, plan, read_fa
 use crate::host::{Booting, Host, resolved};
 use crate::store::{is_of_machine, package, uses_store};
 use crate::wanted::{key_type, sans, wanted};
-use crate::{LifecycleError, Machines, bounds};
+use crate::{LifecycleError, Machines, bounds, note};
 
 /// What `provision` did, or would do.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ impl Machines {
             .provision_host(&guard, driver.as_ref(), &mut host, &work)
             .await;
         host.ssh.close().await;
-        if let (Err(failure), Some(phase)) = (&provisioned, guard.journal().next()) {
-            guard.failed(phase, failure.to_string())?;
+        if let Err(failure) = &provisioned {
+            note::failed(&guard, failure, report);
         }
         provisioned
     }

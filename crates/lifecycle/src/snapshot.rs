@@ -4,7 +4,7 @@ use rmachine_driver::{MachineName, MachineState, Report, Secrets, Snapshot, Snap
 use rmachine_ssh::{Privilege, Run, Ssh};
 
 use crate::host::Booting;
-use crate::{LifecycleError, Machines, bounds};
+use crate::{LifecycleError, Machines, bounds, note};
 
 impl Machines {
     /// The snapshots of a machine, the oldest first.
@@ -58,8 +58,7 @@ impl Machines {
             secrets,
         };
         let restored = driver.restore_snapshot(snapshot, &work).await;
-        guard.set_driver(driver.config())?;
-        restored?;
+        note::after_work(&guard, driver.as_ref(), restored)?;
         let state = driver.state().await?;
         if state == MachineState::Running && driver.capabilities().provisioned {
             let mut host = self.host(driver.as_ref(), Booting::Yes, &work).await?;
@@ -67,7 +66,7 @@ impl Machines {
             let driver = driver.as_ref();
             let provisioned = self.provision_host(&guard, driver, &mut host, &work).await;
             host.ssh.close().await;
-            if !provisioned?.plan.is_empty() {
+            if provisioned?.plan.changes_settings() {
                 report.warn("its engine was set up anew: it had other settings then");
             }
         }

@@ -160,6 +160,23 @@ pub trait Driver: Send + Sync {
     /// When the real thing cannot be asked.
     async fn state(&self) -> Result<MachineState, DriverError>;
 
+    /// Looks after a machine that was powered on and is waited for.
+    ///
+    /// # Errors
+    /// [`DriverError::WentDown`] when it neither runs nor comes up any more; [`DriverError::Gone`].
+    /// None where the real thing cannot be asked: the wait has its own end.
+    async fn still_up(&self) -> Result<(), DriverError> {
+        match self.state().await {
+            Ok(state) if state.is_down() => Err(DriverError::WentDown {
+                state,
+                why: None,
+                hint: None,
+            }),
+            Err(gone @ DriverError::Gone { .. }) => Err(gone),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The address at which clients reach the machine.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::FlagError;
+use crate::{FlagError, MachineState};
 
 /// One reason why a machine cannot be made or adopted, found before anything was touched.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,6 +92,17 @@ pub enum DriverError {
     #[error("the machine is not running")]
     NotRunning,
 
+    /// The machine was powered on and waited for, and does not run any more.
+    #[error("the machine was waited for, and is {state} now{}", because(.why))]
+    WentDown {
+        /// Its state.
+        state: MachineState,
+        /// Why, in the words of whoever runs it.
+        why: Option<String>,
+        /// What to do next, where the driver knows.
+        hint: Option<String>,
+    },
+
     /// The thing behind the machine's record is no longer there.
     #[error("the machine's {kind} {id} is gone")]
     Gone {
@@ -135,6 +146,11 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"))
 }
 
 fn joined(failures: &[CheckFailure]) -> String {

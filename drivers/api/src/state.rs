@@ -40,6 +40,14 @@ const ALL: [MachineState; 9] = [
 ];
 
 impl MachineState {
+    /// Whether a machine in this state neither runs nor comes up by itself.
+    pub fn is_down(self) -> bool {
+        matches!(
+            self,
+            Self::Paused | Self::Saved | Self::Stopped | Self::Error
+        )
+    }
+
     /// The word that `status` and `ls` print; empty for [`MachineState::None`].
     pub fn as_str(self) -> &'static str {
         match self {

@@ -217,6 +217,11 @@ impl Driver for Machine {
         })
     }
 
+    /// Whether an adopted host is off or about to answer, nobody can tell.
+    async fn still_up(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     async fn address(&self) -> Result<HostAddress, DriverError> {
         Ok(self.settings.address().clone())
     }

@@ -93,6 +93,10 @@ impl Driver for Machine {
         Ok(self.seen(Operation::Inspect).await?.state().machine())
     }
 
+    async fn still_up(&self) -> Result<(), DriverError> {
+        power::still_up(self).await
+    }
+
     async fn address(&self) -> Result<HostAddress, DriverError> {
         self.must_run().await?;
         if self.config.address_kept

@@ -300,6 +300,29 @@ pub async fn kill(
     }
 }
 
+/// Whether a VM that was started is still up; VirtualBox itself stops one, for want of room for
+/// its disk for instance, and tells its log why.
+pub async fn still_up(machine: &Machine) -> Result<(), DriverError> {
+    let vm = match machine.seen(Operation::Inspect).await {
+        Ok(vm) => vm,
+        Err(gone @ DriverError::Gone { .. }) => return Err(gone),
+        Err(_) => return Ok(()),
+    };
+    let state = vm.state().machine();
+    if !state.is_down() {
+        return Ok(());
+    }
+    let log = machine.log(Some(&vm));
+    let error = answer::runtime_error(&log);
+    Err(DriverError::WentDown {
+        state,
+        why: error.map(|error| error.message.to_owned()),
+        hint: error
+            .and_then(|error| Trouble::find(error.id)?.remedy())
+            .map(str::to_owned),
+    })
+}
+
 /// Whether a command came while the VM was going down by itself.
 fn is_going(error: &ManageError) -> bool {
     let passing = [

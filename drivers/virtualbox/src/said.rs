@@ -93,6 +93,7 @@ const SIGNS: &[(&str, Trouble)] = &[
         Trouble::AdapterGone,
     ),
     ("VERR_DISK_FULL", Trouble::DiskFull),
+    ("DrvVD_DISKFULL", Trouble::DiskFull),
     ("No space left on device", Trouble::DiskFull),
     ("VERR_NO_MEMORY", Trouble::NoMemory),
     ("VERR_NO_LOW_MEMORY", Trouble::NoMemory),

@@ -16,6 +16,9 @@ use snapbox::{assert_data_eq, str};
 
 use world::{World, subject, text};
 
+/// What VirtualBox 7.2 logs when the disk on which a VM's disk lies is full.
+const STOPPED: &str = "00:00:09 Console: VM runtime error: fatal=false, errorID=DrvVD_DISKFULL message=\"Host system reported disk full. VM execution is suspended. You can resume after freeing some space\"\n00:00:09 Changing the VM state from 'SUSPENDING' to 'SUSPENDED'\n";
+
 /// The standard error of a recorded command.
 fn recorded(name: &str) -> String {
     let file = fs::read_to_string(format!("tests/recordings/{name}.txt")).unwrap();
@@ -33,6 +36,9 @@ fn shown(error: &DriverError) -> String {
     }
     match error {
         DriverError::Backend {
+            hint: Some(hint), ..
+        }
+        | DriverError::WentDown {
             hint: Some(hint), ..
         } => lines.push(format!("hint: {hint}")),
         DriverError::Check(failures) => {
@@ -188,6 +194,45 @@ hint: unload KVM (sudo modprobe -r kvm_intel kvm_amd), or boot with kvm.enable_v
 
 "#]]
     );
+}
+
+#[tokio::test]
+async fn a_vm_that_stops_while_it_is_waited_for_says_why() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    driver.still_up().await.unwrap();
+    let id = driver.config()["VMID"].as_str().unwrap().to_owned();
+    assert!(world.run(&["controlvm", &id, "pause"]).status.success());
+    let told = shown(&driver.still_up().await.unwrap_err());
+    assert_eq!(
+        told,
+        "error: the machine was waited for, and is Paused now\n"
+    );
+
+    let log = subject.machine_dir().join("n1/Logs/VBox.log");
+    fs::write(log, STOPPED).unwrap();
+    let told = shown(&driver.still_up().await.unwrap_err());
+    assert_data_eq!(
+        told,
+        str![[r#"
+error: the machine was waited for, and is Paused now: Host system reported disk full. VM execution is suspended. You can resume after freeing some space
+hint: free some space, and run the command again
+
+"#]]
+    );
+
+    assert!(world.run(&["controlvm", &id, "poweroff"]).status.success());
+    assert!(
+        world
+            .run(&["unregistervm", &id, "--delete"])
+            .status
+            .success()
+    );
+    let gone = driver.still_up().await.unwrap_err();
+    assert!(matches!(gone, DriverError::Gone { .. }), "{gone}");
 }
 
 #[tokio::test]

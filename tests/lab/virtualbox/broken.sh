@@ -8,5 +8,5 @@ set -eu
 
 told "create" rmachine create $MACHINE one
 told "create without looking" rmachine create $MACHINE --virtualbox-no-vtx-check one
-rmachine rm -y one
+rmachine rm -y --force one
 nothing_is_left

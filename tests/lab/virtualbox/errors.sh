@@ -44,12 +44,38 @@ told "SSH's port, taken by another program" cat_to_stderr one.out
 free
 rmachine kill one
 
-# A disk that is full when VirtualBox wants to write.
-free=$(df --output=avail -k /tmp | tail -n 1)
-head -c "$((free - 8))k" /dev/zero >/tmp/filler
+# fill DIRECTORY KB: leaves only so much room there.
+fill() {
+    room=$(df --output=avail -k "$1" | tail -n 1)
+    head -c "$((room - $2))k" /dev/zero >"$1/filler"
+}
+
+# A disk that is full when rmachine or VirtualBox wants to write.
+fill /tmp 8
 told "a disk that fills up" timeout 200 rmachine create $MACHINE two
 rm /tmp/filler
 rmachine rm -y --force two
+
+# One that is full when the system in the VM writes: VirtualBox stops the VM. It goes on from there.
+mkdir /tmp/tight
+mount -t tmpfs -o size=700m tmpfs /tmp/tight
+mkdir /tmp/tight/cache
+cp bin/machine.iso /tmp/tight/cache/boot2docker-lab.iso
+tightly() { rmachine --storage-path /tmp/tight "$@"; }
+fill_once_it_boots() {
+    until grep -q "$BOOTS" err; do sleep 1; done
+    fill /tmp/tight 60
+}
+rm err
+fill_once_it_boots 2>/dev/null &
+filling=$!
+told "a disk that fills up while the system boots" tightly create $MACHINE two
+wait $filling
+same "state" Paused "$(tightly status two)"
+rm /tmp/tight/filler
+step "create, with room again" patiently tightly create $MACHINE two
+tightly rm -y two
+umount /tmp/tight
 
 # Another program holds the VM: it is stopped in the middle of a change.
 held=
@@ -63,7 +89,8 @@ for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do
             held=yes
             break
         fi
-        kill -CONT $holder
+        # It may have come to its end before the signal.
+        kill -CONT $holder 2>/dev/null || true
     fi
     wait $holder || true
 done

@@ -35,6 +35,28 @@ pub fn last_trouble(log: &str) -> Option<(Trouble, &str)> {
     })
 }
 
+/// Why VirtualBox itself stopped a VM that ran.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RuntimeError<'a> {
+    /// VirtualBox's name for it.
+    pub id: &'a str,
+    /// What it says about it.
+    pub message: &'a str,
+}
+
+/// The last runtime error of VBox.log: `VM runtime error: fatal=false, errorID=ID message="TEXT"`.
+pub fn runtime_error(log: &str) -> Option<RuntimeError<'_>> {
+    log.lines().rev().find_map(|line| {
+        let (_, told) = line.split_once("VM runtime error: ")?;
+        let (_, told) = told.split_once("errorID=")?;
+        let (id, message) = told.split_once(" message=")?;
+        Some(RuntimeError {
+            id,
+            message: message.trim().trim_matches('"'),
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +73,15 @@ mod tests {
         let other = "00:00:01 NAT: Failed to redirect TCP 127.0.0.1:22222 -> 0.0.0.0:22";
         assert!(!refused_port(other, 2222));
         assert!(!refused_port("00:00:01 NAT: Link up", 2222));
+    }
+
+    #[test]
+    fn why_virtualbox_stopped_a_vm_is_found() {
+        let log = "00:00:09 Console: VM runtime error: fatal=false, errorID=DrvVD_DISKFULL message=\"Host system reported disk full. VM execution is suspended. You can resume after freeing some space\"\n00:00:09 Changing the VM state from 'RUNNING' to 'SUSPENDING'\n";
+        let error = runtime_error(log).unwrap();
+        assert_eq!(Trouble::find(error.id), Some(Trouble::DiskFull));
+        assert!(error.message.starts_with("Host system") && error.message.ends_with("space"));
+        assert_eq!(runtime_error("00:00:01 VM runtime error: none"), None);
     }
 
     #[test]

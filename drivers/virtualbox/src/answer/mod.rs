@@ -18,7 +18,7 @@ pub use host::{Host, host};
 pub use interfaces::{
     HostOnlyAdapter, HostOnlyNet, host_only_adapters, host_only_nets, made_adapter,
 };
-pub use log::{last_trouble, refused_port};
+pub use log::{last_trouble, refused_port, runtime_error};
 pub use property::guest_property;
 pub use snapshot::{VmSnapshot, snapshots};
 pub use version::Version;

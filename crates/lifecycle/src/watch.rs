@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use rmachine_driver::DriverError;
+
+use crate::LifecycleError;
+
+/// Waits for something of a machine that was powered on, and no longer than `look`, which is asked
+/// once in every `pause`, finds it up.
+///
+/// # Errors
+/// Those of the wait, and of `look`.
+pub(crate) async fn while_up<T, E>(
+    look: impl AsyncFn() -> Result<(), DriverError>,
+    pause: Duration,
+    wait: impl Future<Output = Result<T, E>>,
+) -> Result<T, LifecycleError>
+where
+    LifecycleError: From<E>,
+{
+    let goes_down = async {
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = look().await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        outcome = wait => Ok(outcome?),
+        error = goes_down => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+
+    use rmachine_driver::MachineState;
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_machine_that_goes_down_is_not_waited_for() {
+        let looks = Cell::new(0);
+        let look = async || {
+            looks.set(looks.get() + 1);
+            if looks.get() < 3 {
+                return Ok(());
+            }
+            Err(DriverError::WentDown {
+                state: MachineState::Paused,
+                why: Some("no room".to_owned()),
+                hint: None,
+            })
+        };
+        let never = pending::<Result<(), LifecycleError>>();
+        let error = while_up(look, PAUSE, never).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the machine was waited for, and is Paused now: no room"
+        );
+        assert_eq!(looks.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_not_looked_after() {
+        let look = async || panic!("looked");
+        let there = ready(Ok::<_, LifecycleError>(1));
+        assert_eq!(while_up(look, Duration::ZERO, there).await.unwrap(), 1);
+    }
+}
