@@ -49,17 +49,9 @@ fn only_the_owners_client_gets_in() {
     docker(&host, &["--tlsverify", &ca, &cert, &key]).ok();
 
     // No certificate; somebody else's; no TLS; and a client that trusts another CA.
-    let refused = docker(&host, &["--tls", &ca]);
-    assert!(
-        refused.code != 0 && refused.err.contains("certificate"),
-        "{refused:?}"
-    );
+    assert_turned_away(&docker(&host, &["--tls", &ca]), "certificate");
     let [cert, key] = with(&theirs);
-    let refused = docker(&host, &["--tlsverify", &ca, &cert, &key]);
-    assert!(
-        refused.code != 0 && refused.err.contains("tls"),
-        "{refused:?}"
-    );
+    assert_turned_away(&docker(&host, &["--tlsverify", &ca, &cert, &key]), "tls");
     assert_ne!(docker(&host, &[]).code, 0);
     let [cert, key] = with(&mine);
     let ca = option("tlscacert", &theirs, "ca.pem");
@@ -67,6 +59,20 @@ fn only_the_owners_client_gets_in() {
     assert!(
         refused.code != 0 && refused.err.contains("x509"),
         "{refused:?}"
+    );
+    // It was for them alone that the engine did not answer.
+    let ca = option("tlscacert", &mine, "ca.pem");
+    docker(&host, &["--tlsverify", &ca, &cert, &key]).ok();
+}
+
+/// That the engine let a client go, in these words. With TLS 1.3 the client's own part of the
+/// handshake is over by then: its request may meet the closed connection before it reads them.
+#[track_caller]
+fn assert_turned_away(client: &Ran, words: &str) {
+    let told = [words, "connection reset by peer"];
+    assert!(
+        client.code != 0 && told.iter().any(|words| client.err.contains(words)),
+        "{client:?}"
     );
 }
 
