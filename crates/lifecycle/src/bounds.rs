@@ -14,8 +14,11 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 /// For sshd on a host that is booting. A VM on a busy computer may take minutes.
 pub(crate) const BOOT: Duration = Duration::from_secs(300);
 
-/// Between two looks at whether a machine that is waited for still runs.
-pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// Between two looks at whether a machine that was waited for that long still runs: half of it,
+/// within bounds. A look is a call of VBoxManage, which takes its part of a busy computer.
+pub(crate) fn look_pause(waited: Duration) -> Duration {
+    (waited / 2).clamp(Duration::from_secs(10), Duration::from_secs(60))
+}
 
 /// For the engine's answer over TLS once its service has started.
 pub(crate) const ENGINE_ANSWER: Duration = Duration::from_secs(120);
@@ -97,6 +100,10 @@ mod tests {
         for (waited, expected) in [(0, 100), (2, 100), (10, 500), (20, 1000), (90, 1000)] {
             let expected = Duration::from_millis(expected);
             assert_eq!(engine_pause(Duration::from_secs(waited)), expected);
+        }
+        for (waited, expected) in [(0, 10), (10, 10), (30, 15), (300, 60)] {
+            let pause = look_pause(Duration::from_secs(waited));
+            assert_eq!(pause, Duration::from_secs(expected));
         }
     }
 }

@@ -28,7 +28,7 @@ impl Machines {
                     source: Box::new(error),
                 })
         };
-        while_up(look, bounds::LOOK_PAUSE, answer).await
+        while_up(look, bounds::look_pause, answer).await
     }
 
     /// The state of a machine that was looked at. An adopted host has no power state but that it

@@ -47,7 +47,7 @@ impl Machines {
             Booting::Yes => {
                 let look = async || driver.still_up().await;
                 let booted = wait_until_reachable(&endpoint, &options, work.secrets, bounds::BOOT);
-                while_up(look, bounds::LOOK_PAUSE, booted).await?
+                while_up(look, bounds::look_pause, booted).await?
             }
         };
         work.report.step("reading the facts of the host");

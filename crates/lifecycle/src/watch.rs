@@ -1,25 +1,26 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmachine_driver::DriverError;
 
 use crate::LifecycleError;
 
-/// Waits for something of a machine that was powered on, and no longer than `look`, which is asked
-/// once in every `pause`, finds it up.
+/// Waits for something of a machine that was powered on, and no longer than `look` finds it up.
+/// `pause` tells from how long was waited when the next look is.
 ///
 /// # Errors
 /// Those of the wait, and of `look`.
 pub(crate) async fn while_up<T, E>(
     look: impl AsyncFn() -> Result<(), DriverError>,
-    pause: Duration,
+    pause: impl Fn(Duration) -> Duration,
     wait: impl Future<Output = Result<T, E>>,
 ) -> Result<T, LifecycleError>
 where
     LifecycleError: From<E>,
 {
     let goes_down = async {
+        let began = Instant::now();
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause(began.elapsed())).await;
             if let Err(error) = look().await {
                 return error;
             }
@@ -41,7 +42,9 @@ mod tests {
 
     use super::*;
 
-    const PAUSE: Duration = Duration::from_millis(1);
+    fn at_once(_: Duration) -> Duration {
+        Duration::ZERO
+    }
 
     #[tokio::test]
     async fn a_machine_that_goes_down_is_not_waited_for() {
@@ -58,7 +61,7 @@ mod tests {
             })
         };
         let never = pending::<Result<(), LifecycleError>>();
-        let error = while_up(look, PAUSE, never).await.unwrap_err();
+        let error = while_up(look, at_once, never).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "the machine was waited for, and is Paused now: no room"
@@ -70,6 +73,6 @@ mod tests {
     async fn what_is_there_is_not_looked_after() {
         let look = async || panic!("looked");
         let there = ready(Ok::<_, LifecycleError>(1));
-        assert_eq!(while_up(look, Duration::ZERO, there).await.unwrap(), 1);
+        assert_eq!(while_up(look, at_once, there).await.unwrap(), 1);
     }
 }
