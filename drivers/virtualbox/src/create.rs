@@ -1,6 +1,3 @@
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
-
 use rmachine_driver::{DriverError, MachineState, Operation, Resource, ResourceJournal, Work};
 
 use crate::answer::{self, Vm};
@@ -10,8 +7,7 @@ use crate::config::VmId;
 use crate::machine::{Machine, VM, patiently};
 use crate::manage::VBoxManage;
 use crate::said::Trouble;
-use crate::share::shared;
-use crate::{attach, disk, failure, import, keys, lease, power};
+use crate::{attach, failure, lease, media, port, power};
 
 /// VirtualBox's name for the system that a machine runs.
 const SYSTEM: &str = "Linux26_64";
@@ -32,7 +28,7 @@ pub async fn create(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
         .as_ref()
         .is_some_and(|vm| vm.state().machine() == MachineState::Running);
     if !running {
-        media(machine, &manage, work).await?;
+        media::ensure(machine, &manage, work).await?;
     }
     let made = make(machine, &manage, left, work).await?;
     let state = made.as_ref().map(|vm| vm.state().machine());
@@ -49,38 +45,6 @@ fn noted(resources: &dyn ResourceJournal) -> Option<VmId> {
     let owned = resources.owned();
     let vm = owned.iter().find(|resource| resource.kind == VM)?;
     vm.id.parse().ok()
-}
-
-/// The machine's own files: its ISO image, its key and its disk.
-async fn media(
-    machine: &mut Machine,
-    manage: &VBoxManage,
-    work: &Work<'_>,
-) -> Result<(), DriverError> {
-    image(machine, Operation::Create, work).await?;
-    if !machine.config.boot2docker_import_vm.is_empty() {
-        return import::copy(machine, manage, work).await;
-    }
-    let authorized = keys::authorized(&machine.config.ssh_key_path, &machine.context.name)?;
-    let path = machine.disk_file();
-    let share = shared(&machine.config, &machine.surroundings).map(|share| share.name);
-    let size = machine.config.disk_size;
-    let made = disk::ensure(&path, size, &authorized, share.as_deref());
-    made.map_err(|source| failure::file(&path, source))
-}
-
-/// Gives the machine the ISO image that was chosen for it.
-pub async fn image(
-    machine: &Machine,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<(), DriverError> {
-    let iso = machine
-        .iso
-        .obtain(machine.config.image(), work.report)
-        .await;
-    let iso = iso.map_err(|error| failure::iso(operation, error))?;
-    keys::link(&iso, &machine.iso_file())
 }
 
 /// Makes the VM and all that it is attached to, and fills in what was chosen.
@@ -105,7 +69,7 @@ async fn make(
     };
     machine.config.ssh_port = match build::ssh_rule(&seen) {
         Some(port) => port,
-        None => free_port()?,
+        None => port::free()?,
     };
     if left
         .as_ref()
@@ -164,7 +128,7 @@ async fn set_up(
         attachment,
         card,
         ssh_port: machine.config.ssh_port,
-        share: shared(&machine.config, &machine.surroundings),
+        share: machine.share(),
     };
     for step in build::steps(&wanted, seen) {
         match patiently(|| manage.run(&step)).await {
@@ -194,16 +158,4 @@ async fn processors(machine: &Machine, manage: &VBoxManage) -> Result<u32, Drive
 fn new_card() -> String {
     let [a, b, c]: [u8; 3] = rand::random();
     format!("080027{a:02x}{b:02x}{c:02x}")
-}
-
-/// A port of this computer that nothing listens at now.
-pub fn free_port() -> Result<u16, DriverError> {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    let address = bound.map_err(|source| failure::file(Path::new("127.0.0.1"), source))?;
-    Ok(address.port())
-}
-
-/// Whether nothing listens at a port of this computer.
-pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

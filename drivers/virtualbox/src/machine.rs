@@ -14,6 +14,7 @@ use crate::iso::IsoSource;
 use crate::lock::lock;
 use crate::manage::{ManageError, VBoxManage};
 use crate::said::Trouble;
+use crate::share::{Share, shared};
 use crate::{failure, keys};
 
 /// What a VM is called among a machine's resources; found again by its identity.
@@ -127,6 +128,12 @@ impl Machine {
     /// What the machines of this driver share in the store.
     pub fn shared(&self) -> PathBuf {
         self.context.store_dir.join("cache").join("virtualbox")
+    }
+
+    /// The directory of this computer that the machine sees, unless it shall see none.
+    pub fn share(&self) -> Option<Share> {
+        let asked = (!self.config.no_share).then_some(&self.config.share_folder)?;
+        shared(asked, &self.surroundings)
     }
 
     /// The machine's own ISO image, where docker-machine has it.

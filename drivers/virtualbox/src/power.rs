@@ -6,11 +6,10 @@ use tokio::time::sleep;
 use crate::answer::{self, Vm};
 use crate::attach::Attachment;
 use crate::build::{SSH_RULE, rule, ssh_rule};
-use crate::create::{free_port, image, is_free};
 use crate::machine::{Machine, patiently};
 use crate::manage::{ManageError, VBoxManage};
 use crate::said::Trouble;
-use crate::{attach, failure, lease};
+use crate::{attach, failure, lease, media, port};
 
 /// How long an orderly shutdown may take.
 const STOP_LIMIT: Duration = Duration::from_secs(180);
@@ -76,7 +75,7 @@ async fn prepare(
     if !machine.iso_file().exists() {
         work.report
             .warn("its ISO image is gone; it gets the one again that was chosen for it");
-        image(machine, operation, work).await?;
+        media::image(machine, operation, work).await?;
     }
     let attachment = {
         let _held = machine.lock(work).await?;
@@ -125,10 +124,10 @@ fn changes(vm: &Vm, attachment: &Attachment, port: u16) -> Vec<String> {
 /// The port that leads to sshd: the VM's, or the recorded one, where it is free.
 fn port_for(has: Option<u16>, recorded: u16) -> Result<u16, DriverError> {
     let wished = has.unwrap_or(recorded);
-    if wished != 0 && is_free(wished) {
+    if wished != 0 && port::is_free(wished) {
         return Ok(wished);
     }
-    free_port()
+    port::free()
 }
 
 /// Starts a VM that is off, and sees to it that its port leads to it.
@@ -187,7 +186,7 @@ async fn lead_in(
         if !answer::refused_port(&machine.log(vm), taken) {
             return Ok(());
         }
-        let port = free_port()?;
+        let port = port::free()?;
         work.report.warn(&moved(taken, port));
         let reference = machine.reference().to_owned();
         let delete = ["controlvm", &reference, "natpf1", "delete", SSH_RULE];

@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
 use crate::find::{Surroundings, System};
 
 /// A directory of this computer that the machine sees.
@@ -12,13 +11,10 @@ pub struct Share {
     pub name: String,
 }
 
-/// What the machine shares: what was asked for, or the directory of all homes, as docker-machine
-/// has it.
-pub fn shared(config: &Config, surroundings: &Surroundings) -> Option<Share> {
-    if config.no_share {
-        return None;
-    }
-    if let Some((directory, name)) = split(&config.share_folder) {
+/// What a machine shares: what was asked for, as `dir:name`, or the directory of all homes, as
+/// docker-machine has it.
+pub fn shared(asked: &str, surroundings: &Surroundings) -> Option<Share> {
+    if let Some((directory, name)) = split(asked) {
         return Some(Share {
             directory: PathBuf::from(directory),
             name: name.to_owned(),
@@ -65,18 +61,8 @@ mod tests {
             system: System::Windows,
             ..Surroundings::default()
         };
-        let share = |config: Config| shared(&config, &surroundings).map(|share| share.name);
-        assert_eq!(share(Config::default()).as_deref(), Some("c/Users"));
-        let none = Config {
-            no_share: true,
-            share_folder: "/srv:srv".to_owned(),
-            ..Config::default()
-        };
-        assert_eq!(share(none), None);
-        let own = Config {
-            share_folder: "/srv:srv".to_owned(),
-            ..Config::default()
-        };
-        assert_eq!(share(own).as_deref(), Some("srv"));
+        let share = |asked| shared(asked, &surroundings).map(|share| share.name);
+        assert_eq!(share("").as_deref(), Some("c/Users"));
+        assert_eq!(share("/srv:srv").as_deref(), Some("srv"));
     }
 }
