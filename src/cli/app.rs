@@ -11,9 +11,8 @@ use rmachine_lifecycle::{Machines, Settings};
 use rmachine_machine::{CertificateOverrides, Record, Store};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
-use super::iso::MIRROR;
 use crate::Process;
-use crate::drivers::{self, Surroundings};
+use crate::drivers::{self, ISO_MIRROR, Surroundings};
 use crate::error::CommandError;
 use crate::ui::{ProgressMode, Ui};
 
@@ -157,7 +156,7 @@ impl App {
             home: process.home().cloned(),
             ssh: ssh.clone(),
             isos: store.layout().cache_dir(),
-            iso_mirror: process.var(MIRROR).map(str::to_owned),
+            iso_mirror: process.var(ISO_MIRROR).map(str::to_owned),
             virtualbox: drivers::virtualbox(&process),
         };
         let settings = Settings {

@@ -8,6 +8,7 @@ mod completion;
 mod config;
 mod create;
 mod down;
+mod duration;
 mod each;
 mod env;
 mod gc;

@@ -7,6 +7,7 @@ use super::App;
 use super::cluster::{
     Bring, FileArg, Known, bring_up, containers_reach_each_other, take, wait_until_healthy,
 };
+use super::duration::duration;
 use super::interrupt::unless_interrupted;
 use crate::error::{CommandError, Status};
 
@@ -32,7 +33,7 @@ pub struct Args {
     recreate: bool,
 
     /// How long the cluster is wanted, such as 2h, in place of what the file says
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     ttl: Option<Duration>,
 
     /// Return when every node is healthy, and a container on one of them has reached one on another
@@ -40,7 +41,7 @@ pub struct Args {
     wait: bool,
 
     /// How long '--wait' waits
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     timeout: Duration,
 
     /// How many machines are worked on at the same time
@@ -76,12 +77,4 @@ fn lease(now: SystemTime, ttl: Duration) -> Option<Lease> {
     let now = OffsetDateTime::from(now).replace_nanosecond(0).ok()?;
     let end = now.checked_add(ttl.try_into().ok()?)?;
     Some(Lease::Until(end))
-}
-
-/// A time of at least a second.
-pub fn time(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_secs(1) => Ok(time),
-        Ok(_) | Err(_) => Err("a time is a number with a unit, such as 90s, 30m or 2h".to_owned()),
-    }
 }

@@ -15,6 +15,9 @@ use rmachine_virtualbox::VirtualBoxKind;
 use crate::Process;
 use isos::Isos;
 
+/// Names the place that is asked for boot2docker's releases before their own.
+pub const ISO_MIRROR: &str = "MACHINE_ISO_MIRROR";
+
 /// What of the program's surroundings matters to a driver at work. The default does for those who
 /// only ask which drivers and flags there are.
 #[derive(Clone, Debug, Default)]

@@ -22,6 +22,7 @@ mod program;
 mod restore;
 mod script;
 mod template;
+pub mod tls_paths;
 mod wanted;
 
 pub use apply::{Applied, apply, converge, read_facts};
@@ -31,7 +32,7 @@ pub use facts::{
     EngineFacts, EngineVersion, Facts, FileFacts, Init, Interface, InvalidEngineVersion, Listener,
     Masked, OsRelease, PackageManager, ServiceFacts, Socket, TlsFile, Unfinished, facts_script,
 };
-pub use plan::{FileWrite, Plan, Stage, Step, plan, tls_paths};
+pub use plan::{FileWrite, Plan, Stage, Step, plan};
 pub use program::ProgramPackage;
 pub use restore::{Restored, restore};
 pub use wanted::{

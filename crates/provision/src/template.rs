@@ -5,7 +5,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
 use crate::env_var::EnvVar;
 use crate::error::ProvisionError;
-use crate::plan::tls_paths;
+use crate::tls_paths;
 
 /// The systemd drop-in.
 pub(crate) fn drop_in(command: &str, env: &[String]) -> Result<String, ProvisionError> {

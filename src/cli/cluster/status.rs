@@ -5,8 +5,8 @@ use rmachine_cluster::{Health, MemberHealth};
 use time::OffsetDateTime;
 
 use super::super::App;
+use super::super::duration::duration;
 use super::super::interrupt::unless_interrupted;
-use super::super::up::time;
 use super::health::{ailing, examine, examine_until, timed_out};
 use super::{FileArg, Known};
 use crate::error::{CommandError, Status};
@@ -40,7 +40,7 @@ pub struct How {
     wait: bool,
 
     /// How long '--wait' waits [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 
     /// How it is shown [default: table]

@@ -18,9 +18,6 @@ use super::{App, names};
 use crate::error::{CommandError, Status};
 use crate::ui::Line;
 
-/// Names the place that is asked for boot2docker's releases before their own.
-pub const MIRROR: &str = "MACHINE_ISO_MIRROR";
-
 /// Manage the ISOs that virtual machines boot from
 ///
 /// They lie in the directory `cache` of the store, as NAME.iso. A file that was put there by hand

@@ -1,7 +1,8 @@
 use rmachine_iso::{Cache, IsoName, Sha256, Source};
 
-use super::{MIRROR, megabytes, one};
+use super::{megabytes, one};
 use crate::cli::App;
+use crate::drivers::ISO_MIRROR;
 use crate::error::{CommandError, Status};
 
 /// Download an ISO into the cache, unless it is there
@@ -23,7 +24,7 @@ pub struct Args {
     sha256: Option<Sha256>,
 
     /// A place that has boot2docker's releases, asked before their own
-    #[arg(long, value_name = "URL", env = MIRROR, hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = ISO_MIRROR, hide_env_values = true)]
     mirror: Option<String>,
 
     /// Download it anew, whatever the cache has

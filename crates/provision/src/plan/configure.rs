@@ -7,9 +7,8 @@ use crate::options::Contribution;
 use crate::plan::configured::{Configured, Place};
 use crate::plan::daemon_json::{Applied, DaemonJson};
 use crate::plan::steps::Steps;
-use crate::plan::{
-    APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, checks, failure, shell_file, tls_paths,
-};
+use crate::plan::{APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, checks, failure, shell_file};
+use crate::tls_paths;
 use crate::wanted::{EngineSettings, Wanted};
 
 /// Plans the configuration of an engine that is there.

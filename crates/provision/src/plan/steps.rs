@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::facts::{EngineFacts, Facts, Init, Masked, ServiceFacts, Unfinished};
 use crate::plan::configured::Configured;
 use crate::plan::daemon_json::pretty;
-use crate::plan::{APPLIED_NOTE, DAEMON_JSON, FileWrite, Step, hostname, tls_paths};
+use crate::plan::{APPLIED_NOTE, DAEMON_JSON, FileWrite, Step, hostname};
+use crate::tls_paths;
 use crate::wanted::{TlsMaterial, Wanted};
 
 /// `dockerd --validate` exists from this version on.
