@@ -105,12 +105,13 @@ start_engine() {
 
 # The network of the hosts, on which a test chooses their addresses: they keep them when they are
 # switched off and on. That takes a subnet of one's own choice, so the engine is asked for a free one.
+# An engine 20.10 that was given no gateway tells none before it starts again.
 lab_network() {
     ! engine 30 network inspect rmachine-lab >/dev/null 2>&1 || return 0
     engine 30 network create rmachine-lab >/dev/null
     subnet=$(engine 30 network inspect --format '{{(index .IPAM.Config 0).Subnet}}' rmachine-lab)
     engine 30 network rm rmachine-lab >/dev/null
-    engine 30 network create --subnet "$subnet" rmachine-lab >/dev/null
+    engine 30 network create --subnet "$subnet" --gateway "${subnet%.*}.1" rmachine-lab >/dev/null
 }
 
 # base_image NAME RELEASE: a host as a provider hands it over, with no engine; prints its tag.

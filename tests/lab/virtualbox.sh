@@ -3,6 +3,7 @@
 # has AMD-V, loads VirtualBox's kernel modules and runs VMs.
 #
 #   tests/lab/virtualbox.sh [-t SECONDS] [-c CPU] [-m MEGABYTES] [-a ARGUMENTS] DIRECTORY
+#   tests/lab/virtualbox.sh build
 #
 # Runs DIRECTORY/script there as root, in DIRECTORY, with the modules loaded and VBoxManage in the
 # PATH, and exits as it does; with 125 where it did not come to its end within SECONDS (900).
@@ -10,8 +11,8 @@
 # -m says otherwise. ARGUMENTS go to the kernel; with `lab.nomodules` VirtualBox's modules are not
 # loaded.
 #
-# The lab lies in $RMACHINE_LAB (default /var/lib/rmachine-lab) and is built once, from Debian's
-# packages: 2 GB. Exits with 77 and the reason where it cannot be.
+# The lab, which is all that `build` makes, lies in $RMACHINE_LAB (default /var/lib/rmachine-lab) and
+# is built once, from Debian's packages: 2 GB. Exits with 77 and the reason where it cannot be.
 set -eu
 
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -44,6 +45,10 @@ main() {
         esac
     done
     shift $((OPTIND - 1))
+    if [ "$1" = build ]; then
+        build
+        return
+    fi
     shared=$(cd "$1" && pwd)
     [ -f "$shared/script" ] || {
         echo "there is no $shared/script" >&2

@@ -7,18 +7,24 @@ use crate::lab::{Ran, companion};
 
 #[test]
 fn a_vm_is_made_cut_off_gone_on_with_and_removed() {
+    let lab = part("lab");
+    if lab.code == 77 {
+        eprintln!("skipped: no VirtualBox: {}", lab.err.trim());
+        return;
+    }
+    lab.ok();
+    let _turn = turn();
+    let steps = part("short").ok();
+    assert!(steps.contains("== all "), "{steps}");
+}
+
+/// A part of the script, with the programs under test.
+fn part(name: &str) -> Ran {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/virtualbox-full");
     let mut command = Command::new(script);
     command
-        .arg("short")
+        .arg(name)
         .env("RMACHINE", env!("CARGO_BIN_EXE_rmachine"))
         .env("RMACHINE_COMPANION", companion());
-    let _turn = turn();
-    let ran = Ran::of(&mut command);
-    if ran.code == 77 {
-        eprintln!("skipped: no VirtualBox: {}", ran.err.trim());
-        return;
-    }
-    let steps = ran.ok();
-    assert!(steps.contains("== all "), "{steps}");
+    Ran::of(&mut command)
 }
