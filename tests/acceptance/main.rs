@@ -16,10 +16,10 @@ mod lab;
 
 mod access;
 mod adoption;
+mod boot;
 mod cluster;
 mod cluster_file;
 mod containers;
-mod emulated;
 mod interruption;
 mod owners_configuration;
 mod person;

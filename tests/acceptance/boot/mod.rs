@@ -1,4 +1,5 @@
-//! Computers that are emulated.
+//! Whole systems that boot, on computers that are emulated. They take the longest, so they are among
+//! the first to begin.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
