@@ -18,7 +18,6 @@ impl Machines {
     ) -> Result<VersionInfo, LifecycleError> {
         let url = driver.url().await?;
         let engine = self.engine_within(name, &url, bounds::ENGINE_FIRST_CALL)?;
-        let look = async || driver.still_up().await;
         let answer = async {
             answer(&engine)
                 .await
@@ -28,7 +27,7 @@ impl Machines {
                     source: Box::new(error),
                 })
         };
-        while_up(look, bounds::look_pause, answer).await
+        while_up(driver, answer).await
     }
 
     /// The state of a machine that was looked at. An adopted host has no power state but that it

@@ -45,9 +45,8 @@ impl Machines {
         let ssh = match booting {
             Booting::No => connect(&endpoint, &options, work.secrets).await?,
             Booting::Yes => {
-                let look = async || driver.still_up().await;
                 let booted = wait_until_reachable(&endpoint, &options, work.secrets, bounds::BOOT);
-                while_up(look, bounds::look_pause, booted).await?
+                while_up(driver, booted).await?
             }
         };
         work.report.step("reading the facts of the host");

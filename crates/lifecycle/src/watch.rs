@@ -1,15 +1,26 @@
 use std::time::{Duration, Instant};
 
-use rmachine_driver::DriverError;
+use rmachine_driver::{Driver, DriverError};
 
-use crate::LifecycleError;
+use crate::{LifecycleError, bounds};
 
-/// Waits for something of a machine that was powered on, and no longer than `look` finds it up.
-/// `pause` tells from how long was waited when the next look is.
+/// Waits for something of a machine that was powered on, and no longer than its driver finds it up.
 ///
 /// # Errors
-/// Those of the wait, and of `look`.
+/// Those of the wait; the driver's when the machine went down.
 pub(crate) async fn while_up<T, E>(
+    driver: &dyn Driver,
+    wait: impl Future<Output = Result<T, E>>,
+) -> Result<T, LifecycleError>
+where
+    LifecycleError: From<E>,
+{
+    watched(async || driver.still_up().await, bounds::look_pause, wait).await
+}
+
+/// Waits until `look` finds something wrong; `pause` tells from how long was waited when the next
+/// look is.
+async fn watched<T, E>(
     look: impl AsyncFn() -> Result<(), DriverError>,
     pause: impl Fn(Duration) -> Duration,
     wait: impl Future<Output = Result<T, E>>,
@@ -61,7 +72,7 @@ mod tests {
             })
         };
         let never = pending::<Result<(), LifecycleError>>();
-        let error = while_up(look, at_once, never).await.unwrap_err();
+        let error = watched(look, at_once, never).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "the machine was waited for, and is Paused now: no room"
@@ -73,6 +84,6 @@ mod tests {
     async fn what_is_there_is_not_looked_after() {
         let look = async || panic!("looked");
         let there = ready(Ok::<_, LifecycleError>(1));
-        assert_eq!(while_up(look, at_once, there).await.unwrap(), 1);
+        assert_eq!(watched(look, at_once, there).await.unwrap(), 1);
     }
 }
