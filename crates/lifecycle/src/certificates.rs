@@ -5,6 +5,7 @@ use rmachine_pki::{Authority, CertificateInfo, KeyType, San, ServerRequest, veri
 use rmachine_provision::TlsMaterial;
 use time::OffsetDateTime;
 
+use crate::names::Names;
 use crate::{LifecycleError, Machines, bounds};
 
 /// A certificate with fewer days left is made anew whenever one is needed.
@@ -169,19 +170,19 @@ impl SharedCertificates {
         Ok(())
     }
 
-    /// The engine's certificate: the machine's own while it covers these names, else a new one.
+    /// The engine's certificate: the machine's own while it covers the needed names, else a new one.
     pub(crate) fn server(
         &self,
         guard: &MachineGuard,
         organization: &str,
-        sans: Vec<San>,
+        names: Names,
         key: KeyType,
         client_auth: bool,
     ) -> Result<TlsMaterial, LifecycleError> {
         let certificate = guard.read_file(MachineFile::ServerCertificate)?;
         let private = guard.read_file(MachineFile::ServerKey)?;
         if let (Some(certificate), Some(private)) = (certificate, private)
-            && usable(&certificate, &private, &self.ca, &sans)
+            && usable(&certificate, &private, &self.ca, &names.needed)
             && (!client_auth || has_client_auth(&certificate))
         {
             return Ok(self.material(certificate, private));
@@ -191,7 +192,7 @@ impl SharedCertificates {
             .issue_server(&ServerRequest {
                 name: guard.name().to_string(),
                 organization: organization.to_owned(),
-                sans,
+                sans: names.all,
                 client_auth,
                 key,
             })

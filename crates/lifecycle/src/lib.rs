@@ -14,6 +14,7 @@ mod engine_turn;
 mod error;
 mod host;
 mod machines;
+mod names;
 mod note;
 mod power;
 mod provision;

@@ -3,8 +3,9 @@ use rmachine_machine::{FileLock, MachineFile, MachineGuard, Phase, StoreSource};
 use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, plan, read_facts};
 
 use crate::host::{Booting, Host, resolved};
+use crate::names::Names;
 use crate::store::{is_of_machine, package, uses_store};
-use crate::wanted::{key_type, sans, wanted};
+use crate::wanted::{key_type, wanted};
 use crate::{LifecycleError, Machines, bounds, note};
 
 /// What `provision` did, or would do.
@@ -161,18 +162,18 @@ impl Machines {
 
         let address = driver.address().await?;
         let reached = resolved(&address, driver.engine_port()).await;
-        let sans = sans(
+        let names = Names::of(
             &record,
             address.to_string(),
             &reached,
             &host.facts.interfaces,
         );
         let for_store = match uses_store {
-            true => Some(self.store_certificates(guard, sans.clone(), key)?),
+            true => Some(self.store_certificates(guard, &names, key)?),
             false => None,
         };
         let organization = format!("{}.{}", self.settings.organization, guard.name());
-        let tls = shared.server(guard, &organization, sans, key, record.swarm.master)?;
+        let tls = shared.server(guard, &organization, names, key, record.swarm.master)?;
         let mut wanted = wanted(&record, driver, &reached, tls)?;
         let for_engine = for_store.filter(|_| for_engine);
         wanted.engine.store_tls = for_engine.map(|it| TlsMaterial {

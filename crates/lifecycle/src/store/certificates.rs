@@ -2,11 +2,12 @@ use rmachine_companion::part::Certificates;
 use rmachine_companion::server::Consul;
 use rmachine_driver::MachineName;
 use rmachine_machine::{MachineFile, MachineGuard, Record, SharedPem};
-use rmachine_pki::{KeyType, San, ServerRequest};
+use rmachine_pki::{KeyType, ServerRequest};
 
 use super::Reference;
 use super::serve::is_of_machine;
 use crate::certificates::{STORES, of, usable};
+use crate::names::Names;
 use crate::{LifecycleError, Machines, bounds};
 
 /// Whether a machine has to do with stores of machines, as a server or as a client.
@@ -18,14 +19,14 @@ pub(crate) fn uses_store(record: &Record) -> bool {
 
 impl Machines {
     /// What a machine shows to servers of stores, and as one: its own certificate while it covers
-    /// these names, else a new one.
+    /// the needed names, else a new one.
     ///
     /// Their authority is another one than that of engines: whoever takes over a node gets into
     /// the store that the node uses, and commands no engine.
     pub(crate) fn store_certificates(
         &self,
         guard: &MachineGuard,
-        sans: Vec<San>,
+        names: &Names,
         key: KeyType,
     ) -> Result<Certificates, LifecycleError> {
         let paths = self.certificates();
@@ -35,7 +36,7 @@ impl Machines {
         let certificate = guard.read_file(MachineFile::StoreCertificate)?;
         let found = certificate.zip(guard.read_file(MachineFile::StoreKey)?);
         let (certificate, key) = match found {
-            Some((certificate, key)) if usable(&certificate, &key, &ca, &sans) => {
+            Some((certificate, key)) if usable(&certificate, &key, &ca, &names.needed) => {
                 (certificate, key)
             }
             _ => {
@@ -43,7 +44,7 @@ impl Machines {
                     .issue_server(&ServerRequest {
                         name: guard.name().to_string(),
                         organization: self.settings.organization.clone(),
-                        sans,
+                        sans: names.all.clone(),
                         client_auth: true,
                         key,
                     })
