@@ -25,6 +25,7 @@ pub(super) const FILES: &[(&str, u32, &str)] = &[
     rooted!("etc/passwd", 0o644),
     rooted!("etc/profile", 0o644),
     rooted!("etc/rc/accounts", 0o755),
+    rooted!("etc/rc/asked", 0o755),
     rooted!("etc/rc/boot", 0o755),
     rooted!("etc/rc/console", 0o755),
     rooted!("etc/rc/disk", 0o644),
