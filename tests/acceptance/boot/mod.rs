@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod computer;
 mod iso;
 mod virtualbox;
 
