@@ -13,13 +13,24 @@ export PATH LC_ALL SYSTEMD_COLORS
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-if have timeout; then
-  bounded() { timeout "$@"; }
-else
-  bounded() { shift && "$@"; }
-fi
-
+exec 3>&1
 fact() { printf '%s %s\n' "$1" "$2"; }
+
+# bounded SECONDS COMMAND…: a question that is not answered in time is a fact; that there is nothing
+# would be another.
+bounded() {
+  if ! have timeout; then
+    shift
+    "$@"
+    return
+  fi
+  timeout "$@" 3>&-
+  answered=$?
+  case $answered in
+    124 | 143) shift && fact unanswered "$*" >&3 ;;
+  esac
+  return "$answered"
+}
 
 # text KEY PATH FILE: the permission bits and the text of FILE.
 text() {
@@ -104,7 +115,7 @@ fi
 # The service: what systemd has read, and what is on the disk, which may be newer.
 dockerd=
 if [ "$init" = systemd ]; then
-  bounded 10 systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState \
+  bounded 20 systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState \
     -p NeedDaemonReload docker.service docker.socket 2>/dev/null | sed 's/^/unit /'
   places='/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system
     /usr/lib/systemd/system /lib/systemd/system'
@@ -143,11 +154,11 @@ if [ "$init" = systemd ]; then
   fi
 elif [ "$init" = openrc ] && [ -e /etc/init.d/docker ]; then
   fact service docker
-  bounded 10 rc-service docker status >/dev/null 2>&1 && fact serviceactive yes
-  bounded 10 rc-update show default 2>/dev/null | grep -q '^ *docker ' && fact serviceenabled yes
+  bounded 20 rc-service docker status >/dev/null 2>&1 && fact serviceactive yes
+  bounded 20 rc-update show default 2>/dev/null | grep -q '^ *docker ' && fact serviceenabled yes
 elif [ "$init" = sysvinit ]; then
   fact service docker
-  bounded 10 /etc/init.d/docker status >/dev/null 2>&1 && fact serviceactive yes
+  bounded 20 /etc/init.d/docker status >/dev/null 2>&1 && fact serviceactive yes
   for link in /etc/rc[2-5].d/S*docker; do
     [ -e "$link" ] && fact serviceenabled yes && break
   done
@@ -174,7 +185,7 @@ file /var/lib/boot2docker/etc/hostname
 
 # The slowest question; only single lines are printed until it is answered.
 if [ -n "$dockerd" ]; then
-  fact dockerdversion "$(bounded 10 "$dockerd" --version 2>/dev/null | head -n 1)" &
+  fact dockerdversion "$(bounded 20 "$dockerd" --version 2>/dev/null | head -n 1)" &
 fi
 
 for pem in ca server server-key store-ca store store-key; do
@@ -185,7 +196,7 @@ for pem in ca server server-key store-ca store store-key; do
 done
 
 if have ip; then
-  bounded 5 ip -o addr show 2>/dev/null |
+  bounded 20 ip -o addr show 2>/dev/null |
     awk '{ name = $2; sub(/@.*/, "", name); sub(/:$/, "", name)
       if ($3 == "inet" || $3 == "inet6") { split($4, a, "/"); print "address " name " " a[1] } }'
   for link in /sys/class/net/*; do
@@ -195,7 +206,7 @@ else
   for link in /sys/class/net/*; do
     [ -e "$link" ] || continue
     fact interface "${link##*/}"
-    have ifconfig && bounded 5 ifconfig "${link##*/}" 2>/dev/null |
+    have ifconfig && bounded 20 ifconfig "${link##*/}" 2>/dev/null |
       sed -n "s/.*inet addr:\\([0-9.]*\\).*/address ${link##*/} \\1/p;
         s/^ *inet \\([0-9.]*\\) .*/address ${link##*/} \\1/p;
         s/.*inet6 addr: *\\([0-9a-f:]*\\).*/address ${link##*/} \\1/p"
@@ -204,12 +215,12 @@ fi
 
 # Only listening sockets; the program's name where the host tells it.
 if have ss; then
-  bounded 5 ss -Hltnp 2>/dev/null |
+  bounded 20 ss -Hltnp 2>/dev/null |
     awk '{ port = $4; sub(/.*:/, "", port); name = "?"
       if (match($0, /\(\("[^"]*"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
       print "listen " port " " name }'
 elif have netstat; then
-  bounded 5 netstat -ltnp 2>/dev/null |
+  bounded 20 netstat -ltnp 2>/dev/null |
     awk '$1 ~ /^tcp/ { port = $4; sub(/.*:/, "", port); name = $7; sub(/^[0-9]*\//, "", name)
       if (name == "" || name == "-") name = "?"
       print "listen " port " " name }'

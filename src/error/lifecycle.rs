@@ -115,6 +115,10 @@ impl CommandError {
                 told.kind = ErrorKind::Busy;
                 told
             }
+            ProvisionError::Unanswered { .. } => {
+                told.kind = ErrorKind::TimedOut;
+                told.hint("the host is busy: run the command again when it has less to do")
+            }
             ProvisionError::ConfigurationInvalid { log } => {
                 told.causes.extend(log);
                 told.hint("mend the --engine-* option that dockerd names")

@@ -57,7 +57,8 @@ pub async fn converge(
 /// Reads the facts of a host.
 ///
 /// # Errors
-/// [`ProvisionError::FactsUnreadable`], [`ProvisionError::Busy`] or [`ProvisionError::Ssh`].
+/// [`ProvisionError::FactsUnreadable`], [`ProvisionError::Unanswered`], [`ProvisionError::Busy`] or
+/// [`ProvisionError::Ssh`].
 pub async fn read_facts(ssh: &dyn Ssh) -> Result<Facts, ProvisionError> {
     let before = now();
     let output = ssh

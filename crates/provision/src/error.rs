@@ -17,6 +17,13 @@ pub enum ProvisionError {
         stderr: String,
     },
 
+    /// The host is too busy to tell what it is.
+    #[error("the host did not answer in time: {question}")]
+    Unanswered {
+        /// The command that was run there.
+        question: String,
+    },
+
     /// Another run is at work on the host.
     #[error("another run is at work on the host (it holds {lock})")]
     Busy {

@@ -15,13 +15,19 @@ impl Facts {
     ///
     /// # Errors
     /// [`ProvisionError::FactsUnreadable`] when the output is cut off or is no such output,
-    /// [`ProvisionError::Busy`] when another run did not end in time.
+    /// [`ProvisionError::Busy`] when another run did not end in time,
+    /// [`ProvisionError::Unanswered`] when the host was too slow to tell something.
     pub fn parse(stdout: &[u8]) -> Result<Self, ProvisionError> {
         let text = String::from_utf8_lossy(stdout);
         let raw = Raw::read(&text)?;
         if let Some(lock) = raw.first("busy") {
             return Err(ProvisionError::Busy {
                 lock: lock.to_owned(),
+            });
+        }
+        if let Some(question) = raw.first("unanswered") {
+            return Err(ProvisionError::Unanswered {
+                question: question.to_owned(),
             });
         }
         raw.facts()
