@@ -11,6 +11,12 @@ use crate::subnet::Subnet;
 /// interfaces only.
 const ROUTES: &str = "proc/net/route";
 
+/// A route that is broader than this one leads to everything that is nowhere else, as the default
+/// route does: no network is as broad, and a VPN that takes all traffic lays two halves of the
+/// default route, through a gateway or (WireGuard) without one. An adapter's own network goes before
+/// it, so it is no clash.
+const BROADEST: u32 = 8;
+
 /// Where Linux lists the hosts that it has met.
 const MET: &str = "proc/net/arp";
 
@@ -78,8 +84,7 @@ fn of_routes(table: &str, except: &[&str]) -> Vec<Subnet> {
             Some(Ipv4Addr::from(bits.to_ne_bytes()))
         };
         let subnet = Subnet::of_mask(address(destination)?, address(mask)?)?;
-        // The default route leads to everything that is nowhere else.
-        (subnet.prefix() > 0).then_some(subnet)
+        (subnet.prefix() >= BROADEST).then_some(subnet)
     };
     table.lines().skip(1).filter_map(route).collect()
 }
@@ -109,9 +114,12 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn routes_are_read_and_the_default_is_none() {
+    fn routes_are_read_and_those_to_everything_are_none() {
         let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
             eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            tun0\t00000000\t0100080A\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+            tun0\t00000080\t0100080A\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+            wg0\t000000C0\t00000000\t0001\t0\t0\t0\t000000E0\t0\t0\t0\n\
             tun0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n\
             vboxnet0\t0038A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
             broken\tline\n";
