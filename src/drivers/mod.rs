@@ -54,6 +54,8 @@ pub fn virtualbox(process: &Process) -> rmachine_virtualbox::Surroundings {
         search_path: process.var("PATH").map(Into::into),
         vbox_manage: path("VBOX_MANAGE"),
         install_paths: installed.into_iter().filter_map(path).collect(),
+        user_home: path("VBOX_USER_HOME"),
+        config_home: path("XDG_CONFIG_HOME"),
         locale: process.var("LC_ALL").map(Into::into),
         ..rmachine_virtualbox::Surroundings::default()
     }

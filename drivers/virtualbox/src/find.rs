@@ -14,6 +14,10 @@ pub struct Surroundings {
     pub vbox_manage: Option<PathBuf>,
     /// `VBOX_INSTALL_PATH` and `VBOX_MSI_INSTALL_PATH`, which installers on Windows set.
     pub install_paths: Vec<PathBuf>,
+    /// `VBOX_USER_HOME`: where VirtualBox keeps what it knows, past all searching.
+    pub user_home: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`.
+    pub config_home: Option<PathBuf>,
     /// `LC_ALL`, which would translate what VBoxManage says.
     pub locale: Option<OsString>,
     /// The operating system that VirtualBox runs on.
@@ -39,6 +43,8 @@ impl Default for Surroundings {
             search_path: None,
             vbox_manage: None,
             install_paths: Vec::new(),
+            user_home: None,
+            config_home: None,
             locale: None,
             system: System::default(),
         }
@@ -90,6 +96,25 @@ fn candidates(surroundings: &Surroundings) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Where VirtualBox keeps what it knows of the person's VMs and networks, if it is there already.
+pub fn user_directory(surroundings: &Surroundings) -> Option<PathBuf> {
+    if let Some(given) = &surroundings.user_home {
+        return given.is_dir().then(|| given.clone());
+    }
+    let home = surroundings.home.as_ref()?;
+    let old = home.join(".VirtualBox");
+    let places = match surroundings.system {
+        System::Linux => {
+            let config = surroundings.config_home.as_deref();
+            let config = config.unwrap_or(Path::new(".config"));
+            vec![old, home.join(config).join("VirtualBox")]
+        }
+        System::MacOs => vec![home.join("Library/VirtualBox")],
+        System::Windows => vec![old],
+    };
+    places.into_iter().find(|place| place.is_dir())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +154,40 @@ mod tests {
         assert_eq!(vbox_manage(&surroundings), Some(by_path));
         surroundings.vbox_manage = Some("/else/where".into());
         assert_eq!(vbox_manage(&surroundings), Some("/else/where".into()));
+    }
+
+    #[test]
+    fn virtualbox_keeps_what_it_knows_where_it_has_kept_it_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let found = |surroundings: &Surroundings| user_directory(surroundings);
+        let mut linux = Surroundings {
+            home: Some(at("home")),
+            system: System::Linux,
+            ..Surroundings::default()
+        };
+        let mac = Surroundings {
+            system: System::MacOs,
+            ..linux.clone()
+        };
+        assert_eq!(found(&linux), None);
+        for made in [
+            "home/.config/VirtualBox",
+            "config/VirtualBox",
+            "home/Library/VirtualBox",
+            "given",
+        ] {
+            std::fs::create_dir_all(at(made)).unwrap();
+        }
+        assert_eq!(found(&linux), Some(at("home/.config/VirtualBox")));
+        assert_eq!(found(&mac), Some(at("home/Library/VirtualBox")));
+        linux.config_home = Some(at("config"));
+        assert_eq!(found(&linux), Some(at("config/VirtualBox")));
+        std::fs::create_dir(at("home/.VirtualBox")).unwrap();
+        assert_eq!(found(&linux), Some(at("home/.VirtualBox")));
+        linux.user_home = Some(at("given"));
+        assert_eq!(found(&linux), Some(at("given")));
+        linux.user_home = Some(at("nowhere"));
+        assert_eq!(found(&linux), None);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::answer::{self, Vm};
 use crate::config::Config;
-use crate::find::Surroundings;
+use crate::find::{Surroundings, user_directory};
 use crate::iso::IsoSource;
 use crate::lock::lock;
 use crate::manage::{ManageError, VBoxManage};
@@ -122,7 +122,9 @@ impl Machine {
 
     /// The lock under which VMs, adapters and DHCP servers come and go.
     pub async fn lock(&self, work: &Work<'_>) -> Result<File, DriverError> {
-        lock(&self.shared().join("virtualbox.lock"), work.report).await
+        let of_user = user_directory(&self.surroundings).map(|place| place.join("rmachine.lock"));
+        let of_store = self.shared().join("virtualbox.lock");
+        lock(of_user.as_deref(), &of_store, work.report).await
     }
 
     /// What the machines of this driver share in the store.

@@ -13,6 +13,9 @@ use rmachine_virtualbox::{IsoSource, IsoUnavailable, Surroundings, System, Virtu
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// Where VirtualBox keeps what it knows.
+const CONFIGURATION: &str = "home/.config/VirtualBox";
+
 /// A VirtualBox that starts nothing, and a computer that it could run on.
 pub struct World {
     directory: PathBuf,
@@ -31,7 +34,8 @@ impl World {
             directory: directory.path().to_owned(),
             _kept: Some(directory),
         };
-        for made in ["box", "root/dev", "root/etc/vbox", "root/sys/module"] {
+        let places = ["box", "root/dev", "root/etc/vbox", "root/sys/module"];
+        for made in places.into_iter().chain([CONFIGURATION]) {
             fs::create_dir_all(world.path(made)).unwrap();
         }
         fs::write(world.path("root/dev/vboxdrv"), "").unwrap();
