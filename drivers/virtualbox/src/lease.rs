@@ -188,7 +188,7 @@ fn choose(
 
 /// Gives a kept address back.
 pub async fn release(manage: &VBoxManage, id: &str) -> Result<(), ManageError> {
-    let Some((network, card)) = id.split_once(' ') else {
+    let Some((network, card)) = id.rsplit_once(' ') else {
         return Ok(());
     };
     let remove = [

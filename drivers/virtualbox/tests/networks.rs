@@ -8,6 +8,10 @@ mod world;
 
 use std::fs;
 
+use rmachine_driver::ResourceJournal as _;
+use rmachine_virtualbox::System;
+use serde_json::json;
+
 use world::{World, subject, text};
 
 /// The head of Linux's table of routes.
@@ -54,4 +58,30 @@ async fn a_vpn_that_takes_all_traffic_is_in_nobodys_way() {
     let error = subject.configure().check(&subject.work()).await;
     let told = error.unwrap_err().to_string();
     assert!(told.contains("192.168.60.0/24"), "{told}");
+}
+
+#[tokio::test]
+async fn an_address_is_given_back_on_an_adapter_whose_name_has_blanks() {
+    let world = World::new();
+    let name = "VirtualBox Host-Only Ethernet Adapter #2";
+    assert!(world.run(&["hostonlyif", "create"]).status.success());
+    world.change(|state| {
+        state["adapters"][0] = json!({
+            "name": name, "address": "192.168.58.1", "mask": "255.255.255.0", "up": true,
+        });
+        state["servers"] = json!([]);
+    });
+    let kind = world.kind_on(System::Windows);
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let kept = || {
+        world.state()["servers"][0]["kept"]
+            .as_object()
+            .map(|kept| kept.len())
+    };
+    assert_eq!(kept(), Some(1));
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((kept(), world.count("adapters")), (Some(0), 1));
+    assert!(subject.journal().owned().is_empty());
 }
