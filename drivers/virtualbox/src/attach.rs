@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use rmachine_driver::{DriverError, Operation, Resource, Work};
 
 use crate::allowed::{self, Allowed};
-use crate::answer::{self, HostOnlyAdapter};
+use crate::answer::{self, HostOnlyAdapter, uses_adapter};
 use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
@@ -64,7 +64,7 @@ pub async fn ensure(
     let mut register = Register::read(&machine.shared());
     let adapters = list(&manage, operation).await?;
     let names = || adapters.iter().map(|adapter| adapter.name.as_str());
-    let half = register.half_made(names()).map(str::to_owned);
+    let half = half_made(&manage, &register, &adapters, operation).await?;
     let whole: Vec<_> = adapters
         .iter()
         .filter(|adapter| Some(&adapter.name) != half.as_ref())
@@ -79,14 +79,14 @@ pub async fn ensure(
     let choice = network::choose(machine.config.host_only_cidr, &present);
     match choice.map_err(|error| failure::network(operation, error))? {
         Choice::Adapter(adapter, cidr) => {
-            if register.has(&adapter.name) {
+            if register.has(&adapter.name, cidr) {
                 take_part(work, cidr)?;
             }
             if let Some(half) = &half {
                 let removed = remove_adapter(&manage, half).await;
                 removed.map_err(|e| failure::manage(operation, "removing an adapter", e))?;
-                register.not_made()?;
             }
+            register.not_made()?;
             if !adapter.up {
                 // VirtualBox brings it up with the first VM, too; so this may fail.
                 let _ = set_address(&manage, &adapter.name, cidr).await;
@@ -105,6 +105,7 @@ pub async fn ensure(
             let name = make(
                 &manage,
                 &mut register,
+                cidr,
                 half,
                 names().map(str::to_owned).collect(),
             );
@@ -120,7 +121,7 @@ pub async fn ensure(
                 let doing = format!("giving {name} the address {cidr}");
                 return Err(failure::manage(operation, &doing, error));
             }
-            register.made(&name, &cidr.to_string())?;
+            register.made(&name, cidr)?;
             Ok(Attachment {
                 network: format!("HostInterfaceNetworking-{name}"),
                 name,
@@ -156,6 +157,29 @@ pub async fn list(
     Ok(answer::host_only_adapters(&told))
 }
 
+/// The VMs that there are, with what they are attached to.
+pub async fn vms(manage: &VBoxManage, operation: Operation) -> Result<String, DriverError> {
+    let told = manage.run_slow(["list", "vms", "--long"]).await;
+    told.map_err(|e| failure::manage(operation, "listing VMs", e))
+}
+
+/// The adapter that somebody began to make and did not set up, if there is one. One with a VM on
+/// it is another program's: VirtualBox would remove it all the same.
+pub async fn half_made(
+    manage: &VBoxManage,
+    register: &Register,
+    adapters: &[HostOnlyAdapter],
+    operation: Operation,
+) -> Result<Option<String>, DriverError> {
+    let mut half = register.half_made(adapters).peekable();
+    if half.peek().is_none() {
+        return Ok(None);
+    }
+    let vms = vms(manage, operation).await?;
+    let half = half.find(|adapter| !uses_adapter(&vms, &adapter.name));
+    Ok(half.map(|adapter| adapter.name.clone()))
+}
+
 /// Removes an adapter, and the DHCP server that VirtualBox may have made with it.
 pub async fn remove_adapter(manage: &VBoxManage, name: &str) -> Result<(), ManageError> {
     let server = format!("HostInterfaceNetworking-{name}");
@@ -183,13 +207,15 @@ enum Unmade {
 async fn make(
     manage: &VBoxManage,
     register: &mut Register,
+    cidr: HostCidr,
     half: Option<String>,
     besides: Vec<String>,
 ) -> Result<String, Unmade> {
     if let Some(half) = half {
         return Ok(half);
     }
-    register.making(besides.clone()).map_err(Unmade::Other)?;
+    let noted = register.making(cidr, besides.clone());
+    noted.map_err(Unmade::Other)?;
     let told = manage.run(["hostonlyif", "create"]).await;
     match told.map_err(Unmade::Manage) {
         Ok(told) => match answer::made_adapter(&told) {

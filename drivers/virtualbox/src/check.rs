@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
-use rmachine_driver::{CheckFailure, Operation, ResourceJournal};
+use rmachine_driver::{CheckFailure, DriverError, Operation, ResourceJournal};
 
 use crate::answer::{self, Host, Version};
 use crate::config::Config;
@@ -199,25 +199,26 @@ async fn adapters(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure
     if machine.surroundings.system == System::MacOs {
         return None;
     }
+    let unlisted = |error: DriverError| {
+        let remedy = "see whether it works: VBoxManage list hostonlyifs";
+        Some(found("host-only network", chain(&error), remedy))
+    };
     let adapters = match attach::list(manage, Operation::Check).await {
         Ok(adapters) => adapters,
-        Err(error) => {
-            return Some(found(
-                "host-only network",
-                chain(&error),
-                "see whether it works: VBoxManage list hostonlyifs",
-            ));
-        }
+        Err(error) => return unlisted(error),
     };
     let names: Vec<&str> = adapters
         .iter()
         .map(|adapter| adapter.name.as_str())
         .collect();
     let register = Register::read(&machine.shared());
-    let half = register.half_made(names.iter().copied());
+    let half = match attach::half_made(manage, &register, &adapters, Operation::Check).await {
+        Ok(half) => half,
+        Err(error) => return unlisted(error),
+    };
     let whole: Vec<_> = adapters
         .iter()
-        .filter(|a| Some(a.name.as_str()) != half)
+        .filter(|adapter| Some(&adapter.name) != half.as_ref())
         .cloned()
         .collect();
     let present = Present {

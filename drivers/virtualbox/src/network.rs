@@ -166,7 +166,8 @@ fn subnet(adapter: &HostOnlyAdapter) -> Option<Subnet> {
     Subnet::of_mask(adapter.address?, adapter.mask?)
 }
 
-fn is_on(adapter: &HostOnlyAdapter, cidr: HostCidr) -> bool {
+/// Whether this is the adapter's address and network.
+pub fn is_on(adapter: &HostOnlyAdapter, cidr: HostCidr) -> bool {
     adapter.address == Some(cidr.address) && adapter.mask == Some(cidr.subnet.mask())
 }
 

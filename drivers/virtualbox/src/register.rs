@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use rmachine_driver::DriverError;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::HostOnlyAdapter;
 use crate::failure::file;
+use crate::network::is_on;
+use crate::subnet::HostCidr;
 
 /// The host-only adapters that rmachine made, for the machines of one store.
 ///
 /// VirtualBox chooses an adapter's name and keeps no notes on it. So what was there is written
-/// down before one is made, and what is there besides is ours; whoever was cut off in between, the
-/// next one finds it. Read and written under the lock.
+/// down before one is made, and what is there besides may be ours; whoever was cut off in between,
+/// the next one finds it. Read and written under the lock.
 #[derive(Debug)]
 pub struct Register {
     path: PathBuf,
@@ -26,6 +29,8 @@ struct Entries {
     made: BTreeMap<String, String>,
     /// An adapter is being made, besides these.
     making_besides: Option<Vec<String>>,
+    /// The address that it is to have.
+    making_at: Option<String>,
 }
 
 impl Register {
@@ -40,9 +45,9 @@ impl Register {
         Self { path, entries }
     }
 
-    /// Whether rmachine made the adapter.
-    pub fn has(&self, adapter: &str) -> bool {
-        self.entries.made.contains_key(adapter)
+    /// Whether rmachine made the adapter, with this address.
+    pub fn has(&self, adapter: &str, cidr: HostCidr) -> bool {
+        self.entries.made.get(adapter) == Some(&cidr.to_string())
     }
 
     /// The adapters that rmachine made with this address.
@@ -52,32 +57,49 @@ impl Register {
             .map(|(name, _)| name.as_str())
     }
 
-    /// An adapter that somebody began to make and did not set up.
-    pub fn half_made<'a>(&self, adapters: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-        let besides = self.entries.making_besides.as_ref()?;
-        adapters
-            .into_iter()
-            .find(|name| !besides.iter().any(|b| b == name) && !self.has(name))
+    /// The adapters that may be one that was begun and not set up: they came after the note of it,
+    /// and have the address that it was to have, or none of their own.
+    pub fn half_made<'a>(
+        &self,
+        adapters: &'a [HostOnlyAdapter],
+    ) -> impl Iterator<Item = &'a HostOnlyAdapter> {
+        let cidr = self.entries.making_at.as_ref();
+        let cidr: Option<HostCidr> = cidr.and_then(|cidr| cidr.parse().ok());
+        let came = |name: &String| {
+            let besides = self.entries.making_besides.as_ref();
+            besides.is_some_and(|besides| !besides.contains(name))
+        };
+        adapters.iter().filter(move |adapter| {
+            came(&adapter.name)
+                && !self.entries.made.contains_key(&adapter.name)
+                && (adapter.is_bare() || cidr.is_some_and(|cidr| is_on(adapter, cidr)))
+        })
     }
 
-    /// Notes that an adapter is about to be made besides these.
-    pub fn making(&mut self, besides: Vec<String>) -> Result<(), DriverError> {
+    /// Notes that an adapter with this address is about to be made besides these, which are all.
+    pub fn making(&mut self, cidr: HostCidr, besides: Vec<String>) -> Result<(), DriverError> {
+        // One that is gone has left its name to others.
+        self.entries.made.retain(|name, _| besides.contains(name));
         self.entries.making_besides = Some(besides);
+        self.entries.making_at = Some(cidr.to_string());
         self.write()
     }
 
     /// Notes that it was made and set up.
-    pub fn made(&mut self, adapter: &str, cidr: &str) -> Result<(), DriverError> {
+    pub fn made(&mut self, adapter: &str, cidr: HostCidr) -> Result<(), DriverError> {
         self.entries.making_besides = None;
-        self.entries
-            .made
-            .insert(adapter.to_owned(), cidr.to_owned());
+        self.entries.making_at = None;
+        let made = &mut self.entries.made;
+        made.insert(adapter.to_owned(), cidr.to_string());
         self.write()
     }
 
-    /// Notes that it was not made after all.
+    /// Notes that none is being made any more, if one was.
     pub fn not_made(&mut self) -> Result<(), DriverError> {
-        self.entries.making_besides = None;
+        if self.entries.making_besides.take().is_none() {
+            return Ok(());
+        }
+        self.entries.making_at = None;
         self.write()
     }
 
@@ -105,30 +127,74 @@ impl Register {
 mod tests {
     use super::*;
 
+    fn adapter(name: &str, address: &str, up: bool) -> HostOnlyAdapter {
+        HostOnlyAdapter {
+            name: name.to_owned(),
+            address: address.parse().ok(),
+            mask: "255.255.255.0".parse().ok(),
+            up,
+            network: format!("HostInterfaceNetworking-{name}"),
+        }
+    }
+
     #[test]
-    fn what_is_there_besides_was_being_made() {
+    fn what_came_besides_and_is_not_set_up_was_being_made() {
         let directory = tempfile::tempdir().unwrap();
+        let cidr: HostCidr = "192.168.58.1/24".parse().unwrap();
+        let first = adapter("vboxnet0", "192.168.56.1", true);
+        let half = |register: &Register, adapters: &[HostOnlyAdapter]| -> Vec<String> {
+            let half = register.half_made(adapters);
+            half.map(|adapter| adapter.name.clone()).collect()
+        };
+        let bare = [first.clone(), adapter("vboxnet1", "192.168.57.1", false)];
         let mut register = Register::read(directory.path());
-        assert_eq!(register.half_made(["vboxnet0"]), None);
-        register.making(vec!["vboxnet0".to_owned()]).unwrap();
+        assert!(half(&register, &bare).is_empty());
+        register.making(cidr, vec!["vboxnet0".to_owned()]).unwrap();
 
         let mut register = Register::read(directory.path());
-        assert_eq!(register.half_made(["vboxnet0"]), None);
-        let half = register.half_made(["vboxnet0", "vboxnet1"]);
-        assert_eq!(half, Some("vboxnet1"));
-        register.made("vboxnet1", "192.168.58.1/24").unwrap();
+        assert!(half(&register, &bare[..1]).is_empty());
+        assert_eq!(half(&register, &bare), ["vboxnet1"]);
+        for (address, up, is_half) in [
+            ("192.168.58.1", true, true),
+            ("192.168.58.1", false, true),
+            ("192.168.56.1", false, true),
+            ("", false, true),
+            // Somebody has set these up.
+            ("192.168.57.1", true, false),
+            ("192.168.60.1", false, false),
+            ("192.168.60.1", true, false),
+        ] {
+            let came = [first.clone(), adapter("vboxnet1", address, up)];
+            assert_eq!(half(&register, &came).len() == 1, is_half, "{address} {up}");
+        }
+        register.made("vboxnet1", cidr).unwrap();
 
         let mut register = Register::read(directory.path());
-        assert_eq!(register.half_made(["vboxnet0", "vboxnet1"]), None);
-        assert!(register.has("vboxnet1") && !register.has("vboxnet0"));
+        assert!(half(&register, &bare).is_empty());
+        let other = "192.168.60.1/24".parse().unwrap();
+        assert!(register.has("vboxnet1", cidr) && !register.has("vboxnet1", other));
         assert_eq!(
             register.at("192.168.58.1/24").collect::<Vec<_>>(),
             ["vboxnet1"]
         );
         register.gone("vboxnet1").unwrap();
-        assert!(!Register::read(directory.path()).has("vboxnet1"));
+        assert!(!Register::read(directory.path()).has("vboxnet1", cidr));
 
         fs::write(directory.path().join("adapters.json"), "{").unwrap();
-        assert!(!Register::read(directory.path()).has("vboxnet1"));
+        assert!(!Register::read(directory.path()).has("vboxnet1", cidr));
+    }
+
+    #[test]
+    fn the_name_of_one_that_is_gone_is_another_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let cidr: HostCidr = "192.168.58.1/24".parse().unwrap();
+        let mut register = Register::read(directory.path());
+        register.made("vboxnet0", cidr).unwrap();
+        register.making(cidr, Vec::new()).unwrap();
+        assert!(!register.has("vboxnet0", cidr));
+        let again = [adapter("vboxnet0", "192.168.56.1", false)];
+        assert_eq!(register.half_made(&again).count(), 1);
+        register.not_made().unwrap();
+        assert_eq!(register.half_made(&again).count(), 0);
     }
 }

@@ -5,6 +5,7 @@ use rmachine_driver::{DriverError, MachineState, Operation, Resource, Work};
 use crate::answer::{self, uses_adapter};
 use crate::machine::{Machine, VM, patiently};
 use crate::manage::VBoxManage;
+use crate::network::is_on;
 use crate::register::Register;
 use crate::said::Trouble;
 use crate::{attach, failure, lease, power};
@@ -136,29 +137,30 @@ async fn leave(
     let _held = machine.lock(work).await?;
     let mut register = Register::read(&machine.shared());
     let adapters = attach::list(manage, Operation::Remove).await?;
-    let names = || adapters.iter().map(|adapter| adapter.name.as_str());
-    if let Some(half) = register.half_made(names()) {
-        attach::remove_adapter(manage, half).await.map_err(failed)?;
+    let half = attach::half_made(manage, &register, &adapters, Operation::Remove).await?;
+    if let Some(half) = half {
+        let removed = attach::remove_adapter(manage, &half).await;
+        removed.map_err(failed)?;
         register.not_made()?;
     }
     let ours: Vec<String> = register.at(cidr).map(str::to_owned).collect();
     if ours.is_empty() {
         return Ok(());
     }
-    let vms = manage
-        .run_slow(["list", "vms", "--long"])
-        .await
-        .map_err(failed)?;
-    for adapter in ours {
-        if uses_adapter(&vms, &adapter) {
-            continue;
-        }
-        if names().any(|name| name == adapter) {
+    let vms = attach::vms(manage, Operation::Remove).await?;
+    for name in ours {
+        // Another one may have its name by now.
+        let there = adapters.iter().find(|adapter| adapter.name == name);
+        let at = cidr.parse().ok();
+        if there.zip(at).is_some_and(|(there, at)| is_on(there, at)) {
+            if uses_adapter(&vms, &name) {
+                continue;
+            }
             work.report.step("removing the host-only network");
-            let removed = attach::remove_adapter(manage, &adapter).await;
+            let removed = attach::remove_adapter(manage, &name).await;
             removed.map_err(failed)?;
         }
-        register.gone(&adapter)?;
+        register.gone(&name)?;
     }
     Ok(())
 }

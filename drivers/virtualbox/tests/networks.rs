@@ -9,6 +9,7 @@ mod world;
 use std::fs;
 
 use rmachine_driver::ResourceJournal as _;
+use rmachine_driver_conformance::Subject;
 use rmachine_virtualbox::System;
 use serde_json::json;
 
@@ -83,5 +84,84 @@ async fn an_address_is_given_back_on_an_adapter_whose_name_has_blanks() {
     assert_eq!(kept(), Some(1));
     driver.remove(&subject.work()).await.unwrap();
     assert_eq!((kept(), world.count("adapters")), (Some(0), 1));
+    assert!(subject.journal().owned().is_empty());
+}
+
+/// Has the machine's store remember that an adapter was begun where there was none.
+fn cut_off(subject: &Subject<'_>) {
+    let store = subject.machine_dir().ancestors().nth(2).unwrap();
+    let shared = store.join("cache/virtualbox");
+    fs::create_dir_all(&shared).unwrap();
+    fs::write(shared.join("adapters.json"), r#"{"making_besides": []}"#).unwrap();
+}
+
+/// Another program's adapter: with this address and state, and a VM on it or none.
+fn another_programs(world: &World, address: &str, up: bool, used: bool) {
+    assert!(world.run(&["hostonlyif", "create"]).status.success());
+    world.change(|state| {
+        state["adapters"][0]["address"] = json!(address);
+        state["adapters"][0]["up"] = json!(up);
+    });
+    if used {
+        let elsewhere = world.path("elsewhere");
+        fs::create_dir_all(&elsewhere).unwrap();
+        let elsewhere = elsewhere.to_str().unwrap();
+        let create = ["createvm", "--basefolder", elsewhere, "--name", "theirs"];
+        assert!(world.run(&create).status.success());
+        let attach = ["modifyvm", "theirs", "--hostonlyadapter2", "vboxnet0"];
+        assert!(world.run(&attach).status.success());
+    }
+}
+
+#[tokio::test]
+async fn after_an_interruption_what_other_programs_have_stays_theirs() {
+    for (address, up, used) in [
+        ("192.168.59.1", true, true),
+        ("192.168.59.1", true, false),
+        ("192.168.59.1", false, false),
+        ("192.168.56.1", false, true),
+    ] {
+        let world = World::new();
+        let kind = world.kind();
+        another_programs(&world, address, up, used);
+        let theirs = world.state()["adapters"][0].clone();
+        let of_theirs = || {
+            world.state()["adapters"]
+                .as_array()
+                .unwrap()
+                .contains(&theirs)
+        };
+
+        let made = subject(&kind, "made", []);
+        cut_off(&made);
+        let mut driver = made.configure();
+        driver.check(&made.work()).await.unwrap();
+        driver.create(&made.work()).await.unwrap();
+        assert!(of_theirs() && world.count("adapters") == 2, "{theirs}");
+        cut_off(&made);
+        driver.remove(&made.work()).await.unwrap();
+        assert!(of_theirs(), "{theirs}");
+
+        let flags = [("virtualbox-hostonly-cidr", text(&format!("{address}/24")))];
+        let on_it = subject(&kind, "on-it", flags);
+        cut_off(&on_it);
+        let mut driver = on_it.configure();
+        driver.create(&on_it.work()).await.unwrap();
+        driver.remove(&on_it.work()).await.unwrap();
+        assert_eq!(world.state()["adapters"][0]["name"], theirs["name"]);
+    }
+}
+
+#[tokio::test]
+async fn an_adapter_that_has_the_name_of_ours_is_not_ours() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    world.change(|state| state["adapters"] = json!([]));
+    another_programs(&world, "192.168.60.1", true, false);
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.state()["adapters"][0]["address"], "192.168.60.1");
     assert!(subject.journal().owned().is_empty());
 }

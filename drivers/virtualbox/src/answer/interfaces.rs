@@ -17,6 +17,17 @@ pub struct HostOnlyAdapter {
     pub network: String,
 }
 
+impl HostOnlyAdapter {
+    /// Whether nobody has set it up: it is down, and VirtualBox tells the address that it gives to
+    /// an adapter without one. That is 192.168.56.1; for `vboxnet1` 192.168.57.1, and so on.
+    pub fn is_bare(&self) -> bool {
+        let number = self.name.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let number: u8 = number.parse().unwrap_or(0);
+        let usual = [56, 56u8.saturating_add(number)].map(|n| Ipv4Addr::new(192, 168, n, 1));
+        !self.up && self.address.is_none_or(|address| usual.contains(&address))
+    }
+}
+
 /// A host-only network, which macOS has in place of adapters from VirtualBox 7 on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HostOnlyNet {
