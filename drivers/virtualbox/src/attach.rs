@@ -1,19 +1,17 @@
-use std::net::Ipv4Addr;
-
 use rmachine_driver::{DriverError, Operation, Resource, Work};
 
-use crate::allowed::{self, Allowed};
 use crate::answer::{self, HostOnlyAdapter, uses_adapter};
-use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
-use crate::network::{self, Choice, Present};
+use crate::network::Choice;
+pub use crate::network::Kind;
 use crate::register::Register;
 use crate::said::Trouble;
 use crate::subnet::HostCidr;
-use crate::{failure, host_networks};
+use crate::survey::Survey;
+use crate::{failure, net};
 
-/// What a machine's stake in a host-only network that rmachine made is called; found again by this
+/// What a machine's stake in a host-only adapter that rmachine made is called; found again by this
 /// computer's address on it.
 pub const NETWORK: &str = "network";
 
@@ -30,15 +28,6 @@ pub struct Attachment {
     pub cidr: HostCidr,
     /// Whether it was made just now, so that nothing is running on it.
     pub fresh: bool,
-}
-
-/// What VirtualBox has to attach VMs to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// An interface of this computer.
-    Adapter,
-    /// A network of macOS's own, with its own DHCP server.
-    Net,
 }
 
 impl Attachment {
@@ -58,31 +47,17 @@ pub async fn ensure(
     work: &Work<'_>,
 ) -> Result<Attachment, DriverError> {
     let manage = machine.manage(operation)?;
-    if let Some(attachment) = net_of_macos(machine, &manage, operation, work).await? {
-        return Ok(attachment);
-    }
     let mut register = Register::read(&machine.shared());
-    let adapters = list(&manage, operation).await?;
-    let names = || adapters.iter().map(|adapter| adapter.name.as_str());
-    let half = half_made(&manage, &register, &adapters, operation).await?;
-    let whole: Vec<_> = adapters
-        .iter()
-        .filter(|adapter| Some(&adapter.name) != half.as_ref())
-        .cloned()
-        .collect();
-    let except: Vec<&str> = names().collect();
-    let present = Present {
-        adapters: &whole,
-        elsewhere: &host_networks::besides(&machine.surroundings.root, &except),
-        allowed: &allowed(machine),
-    };
-    let choice = network::choose(machine.config.host_only_cidr, &present);
-    match choice.map_err(|error| failure::network(operation, error))? {
-        Choice::Adapter(adapter, cidr) => {
+    let survey = Survey::of(machine, &manage, &register, operation).await?;
+    let choice = survey.choose();
+    let choice = choice.map_err(|error| failure::network(operation, error))?;
+    match (survey.kind, choice) {
+        (Kind::Net, choice) => net::ensure(&manage, choice, operation, work).await,
+        (Kind::Adapter, Choice::Adapter(adapter, cidr)) => {
             if register.has(&adapter.name, cidr) {
                 take_part(work, cidr)?;
             }
-            if let Some(half) = &half {
+            if let Some(half) = &survey.half {
                 let removed = remove_adapter(&manage, half).await;
                 removed.map_err(|e| failure::manage(operation, "removing an adapter", e))?;
             }
@@ -99,17 +74,11 @@ pub async fn ensure(
                 fresh: false,
             })
         }
-        Choice::Make(cidr) => {
+        (Kind::Adapter, Choice::Make(cidr)) => {
             take_part(work, cidr)?;
             work.report.step("making a host-only network");
-            let name = make(
-                &manage,
-                &mut register,
-                cidr,
-                half,
-                names().map(str::to_owned).collect(),
-            );
-            let name = name.await.map_err(|error| match error {
+            let name = make(&manage, &mut register, cidr, survey).await;
+            let name = name.map_err(|error| match error {
                 Unmade::Manage(error) => {
                     failure::manage(operation, "making a host-only adapter", error)
                 }
@@ -130,20 +99,6 @@ pub async fn ensure(
                 fresh: true,
             })
         }
-    }
-}
-
-/// What VirtualBox allows on this computer.
-pub fn allowed(machine: &Machine) -> Allowed {
-    if machine.surroundings.system == System::Windows {
-        return Allowed::Any;
-    }
-    let file = allowed::FILE.trim_start_matches('/');
-    match std::fs::read_to_string(machine.surroundings.root.join(file)) {
-        Ok(text) => Allowed::read(&text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Allowed::without_file(),
-        // VirtualBox's server may read what we may not.
-        Err(_) => Allowed::Any,
     }
 }
 
@@ -208,12 +163,12 @@ async fn make(
     manage: &VBoxManage,
     register: &mut Register,
     cidr: HostCidr,
-    half: Option<String>,
-    besides: Vec<String>,
+    survey: Survey,
 ) -> Result<String, Unmade> {
-    if let Some(half) = half {
+    if let Some(half) = survey.half {
         return Ok(half);
     }
+    let besides = survey.names;
     let noted = register.making(cidr, besides.clone());
     noted.map_err(Unmade::Other)?;
     let told = manage.run(["hostonlyif", "create"]).await;
@@ -255,53 +210,4 @@ async fn set_address(
         &mask,
     ];
     manage.run(set).await
-}
-
-/// The network in place of an adapter where VirtualBox has those: on macOS, from 7 on.
-async fn net_of_macos(
-    machine: &Machine,
-    manage: &VBoxManage,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<Option<Attachment>, DriverError> {
-    if machine.surroundings.system != System::MacOs {
-        return Ok(None);
-    }
-    let told = match manage.run(["list", "hostonlynets"]).await {
-        Ok(told) => told,
-        Err(error) if error.is(Trouble::Unknown) => return Ok(None),
-        Err(error) => {
-            return Err(failure::manage(
-                operation,
-                "listing host-only networks",
-                error,
-            ));
-        }
-    };
-    let usual = HostCidr::new(Ipv4Addr::new(192, 168, 58, 1), 24);
-    let cidr = machine.config.host_only_cidr.unwrap_or(usual);
-    let attachment = |name: String| Attachment {
-        network: format!("hostonly-{name}"),
-        name,
-        kind: Kind::Net,
-        cidr,
-        fresh: false,
-    };
-    if let Some(net) = network::net_on(&answer::host_only_nets(&told), cidr) {
-        return Ok(Some(attachment(net.name.clone())));
-    }
-    let name = format!("rmachine-{}", cidr.subnet.at(0));
-    work.report.step("making a host-only network");
-    let upper = cidr.subnet.hosts().next_back().unwrap_or(cidr.address);
-    let options = [
-        format!("--name={name}"),
-        format!("--netmask={}", cidr.subnet.mask()),
-        format!("--lower-ip={}", cidr.address),
-        format!("--upper-ip={upper}"),
-        "--enable".to_owned(),
-    ];
-    let add = ["hostonlynet".to_owned(), "add".to_owned()];
-    let added = manage.run(add.into_iter().chain(options)).await;
-    added.map_err(|e| failure::manage(operation, "making a host-only network", e))?;
-    Ok(Some(attachment(name)))
 }

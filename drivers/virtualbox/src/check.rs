@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
-use rmachine_driver::{CheckFailure, DriverError, Operation, ResourceJournal};
+use rmachine_driver::{CheckFailure, Operation, ResourceJournal};
 
 use crate::answer::{self, Host, Version};
 use crate::config::Config;
@@ -9,10 +9,10 @@ use crate::failure::{self, chain, found};
 use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
-use crate::network::{self, Present};
+use crate::register::Register;
 use crate::said::Trouble;
+use crate::survey::Survey;
 use crate::virtualization::Kernel;
-use crate::{attach, host_networks, register::Register};
 
 /// The oldest VirtualBox whose answers are known.
 const OLDEST: Version = Version::new(5, 0, 0);
@@ -66,7 +66,7 @@ pub async fn failures(
     failures.extend(disk(machine));
     failures.extend(iso(machine));
     failures.extend(name(machine, &manage, resources).await);
-    failures.extend(adapters(machine, &manage).await);
+    failures.extend(networks(machine, &manage).await);
     (failures, warnings)
 }
 
@@ -195,38 +195,20 @@ async fn name(
     ))
 }
 
-async fn adapters(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
-    if machine.surroundings.system == System::MacOs {
-        return None;
-    }
-    let unlisted = |error: DriverError| {
-        let remedy = "see whether it works: VBoxManage list hostonlyifs";
-        Some(found("host-only network", chain(&error), remedy))
-    };
-    let adapters = match attach::list(manage, Operation::Check).await {
-        Ok(adapters) => adapters,
-        Err(error) => return unlisted(error),
-    };
-    let names: Vec<&str> = adapters
-        .iter()
-        .map(|adapter| adapter.name.as_str())
-        .collect();
+async fn networks(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
     let register = Register::read(&machine.shared());
-    let half = match attach::half_made(manage, &register, &adapters, Operation::Check).await {
-        Ok(half) => half,
-        Err(error) => return unlisted(error),
+    let survey = Survey::of(machine, manage, &register, Operation::Check).await;
+    let survey = match survey {
+        Ok(survey) => survey,
+        Err(error) => {
+            return Some(found(
+                "host-only network",
+                chain(&error),
+                "see whether it works: VBoxManage list hostonlyifs",
+            ));
+        }
     };
-    let whole: Vec<_> = adapters
-        .iter()
-        .filter(|adapter| Some(&adapter.name) != half.as_ref())
-        .cloned()
-        .collect();
-    let present = Present {
-        adapters: &whole,
-        elsewhere: &host_networks::besides(&machine.surroundings.root, &names),
-        allowed: &attach::allowed(machine),
-    };
-    let error = network::choose(machine.config.host_only_cidr, &present).err()?;
+    let error = survey.choose().err()?;
     Some(found(
         "host-only network",
         error.to_string(),

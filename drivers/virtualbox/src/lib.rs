@@ -32,6 +32,7 @@ mod lock;
 mod machine;
 mod manage;
 mod media;
+mod net;
 mod network;
 mod port;
 mod power;
@@ -41,6 +42,7 @@ mod said;
 mod share;
 mod snapshot;
 mod subnet;
+mod survey;
 mod virtualization;
 
 pub use find::{Surroundings, System};

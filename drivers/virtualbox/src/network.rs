@@ -2,18 +2,49 @@
 //! what VirtualBox and the computer have.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::allowed::Allowed;
-use crate::answer::{DhcpServer, HostOnlyAdapter, HostOnlyNet};
+use crate::answer::{DhcpServer, HostOnlyAdapter};
 use crate::subnet::{HostCidr, Subnet};
 
 /// The third bytes of 192.168.x.1/24 to choose from, the best first: others reach for 56 and 59.
 const USUAL: [u8; 8] = [58, 60, 61, 62, 63, 57, 59, 56];
 
+/// What VirtualBox has to attach VMs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// An interface of this computer.
+    Adapter,
+    /// A network of macOS's own, with its own DHCP server.
+    Net,
+}
+
+impl Kind {
+    /// How VBoxManage is told to remove one.
+    pub fn removal(self, name: &str) -> [String; 3] {
+        match self {
+            Self::Adapter => ["hostonlyif", "remove", name].map(str::to_owned),
+            Self::Net => ["hostonlynet", "remove", &format!("--name={name}")].map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Adapter => "adapter",
+            Self::Net => "network",
+        })
+    }
+}
+
 /// What there is already.
 #[derive(Clone, Debug)]
 pub struct Present<'a> {
+    /// What the adapters are: on macOS they stand for its networks.
+    pub kind: Kind,
     /// VirtualBox's host-only adapters.
     pub adapters: &'a [HostOnlyAdapter],
     /// The networks that the computer reaches by other ways.
@@ -51,20 +82,22 @@ pub enum NoNetwork {
         other: Subnet,
     },
     /// Another adapter has some of the addresses.
-    #[error(
-        "the host-only adapter {adapter} has addresses of {cidr}, with another address or mask"
-    )]
+    #[error("the host-only {kind} {adapter} has addresses of {cidr}, with another address or mask")]
     OtherAdapter {
         /// The network.
         cidr: HostCidr,
+        /// What the adapter is.
+        kind: Kind,
         /// The adapter.
         adapter: String,
     },
     /// Several adapters have this very network, and nothing tells which one gets the packets.
-    #[error("the host-only adapters {first} and {second} are both on {cidr}")]
+    #[error("the host-only {kind}s {first} and {second} are both on {cidr}")]
     Twice {
         /// The network.
         cidr: HostCidr,
+        /// What the adapters are.
+        kind: Kind,
         /// An adapter.
         first: String,
         /// Another one.
@@ -87,11 +120,13 @@ impl NoNetwork {
             Self::Clash { .. } | Self::NoneFree => {
                 "choose a network of your own with --virtualbox-hostonly-cidr".to_owned()
             }
-            Self::OtherAdapter { adapter, .. } => format!(
-                "choose another with --virtualbox-hostonly-cidr, or remove that adapter: VBoxManage hostonlyif remove {adapter}"
+            Self::OtherAdapter { kind, adapter, .. } => format!(
+                "choose another with --virtualbox-hostonly-cidr, or remove that {kind}: VBoxManage {}",
+                kind.removal(adapter).join(" ")
             ),
-            Self::Twice { second, .. } => {
-                format!("remove one of them: VBoxManage hostonlyif remove {second}")
+            Self::Twice { kind, second, .. } => {
+                let removal = kind.removal(second).join(" ");
+                format!("remove one of them: VBoxManage {removal}")
             }
         }
     }
@@ -130,6 +165,7 @@ fn fit(cidr: HostCidr, present: &Present<'_>) -> Result<Choice, NoNetwork> {
         return match same.next() {
             Some(second) => Err(NoNetwork::Twice {
                 cidr,
+                kind: present.kind,
                 first: adapter.name.clone(),
                 second: second.name.clone(),
             }),
@@ -143,6 +179,7 @@ fn fit(cidr: HostCidr, present: &Present<'_>) -> Result<Choice, NoNetwork> {
     {
         return Err(NoNetwork::OtherAdapter {
             cidr,
+            kind: present.kind,
             adapter: adapter.name.clone(),
         });
     }
@@ -169,17 +206,6 @@ fn subnet(adapter: &HostOnlyAdapter) -> Option<Subnet> {
 /// Whether this is the adapter's address and network.
 pub fn is_on(adapter: &HostOnlyAdapter, cidr: HostCidr) -> bool {
     adapter.address == Some(cidr.address) && adapter.mask == Some(cidr.subnet.mask())
-}
-
-/// The host-only network of macOS on these addresses, if there is one.
-pub fn net_on(nets: &[HostOnlyNet], cidr: HostCidr) -> Option<&HostOnlyNet> {
-    nets.iter().find(|net| {
-        let subnet = net
-            .lower
-            .zip(net.mask)
-            .and_then(|(a, m)| Subnet::of_mask(a, m));
-        subnet == Some(cidr.subnet)
-    })
 }
 
 /// What a DHCP server of a network of ours gives to anybody: the upper half, so that the lower

@@ -23,6 +23,7 @@ fn chosen(
 ) -> Result<String, NoNetwork> {
     let elsewhere: Vec<Subnet> = elsewhere.iter().map(|s| s.parse().unwrap()).collect();
     let present = Present {
+        kind: Kind::Adapter,
         adapters,
         elsewhere: &elsewhere,
         allowed,

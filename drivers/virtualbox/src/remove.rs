@@ -8,7 +8,7 @@ use crate::manage::VBoxManage;
 use crate::network::is_on;
 use crate::register::Register;
 use crate::said::Trouble;
-use crate::{attach, failure, lease, power};
+use crate::{attach, failure, lease, net, power};
 
 /// Takes away what the journal lists; of a machine that docker-machine made, its VM.
 pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), DriverError> {
@@ -38,6 +38,7 @@ pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
             VM => remove_vm(machine, &manage, &resource.id, work).await,
             lease::ADDRESS => release(machine, &manage, &resource.id, work).await,
             attach::NETWORK => leave(machine, &manage, &resource.id, work).await,
+            net::NET => net::leave(machine, &manage, &resource.id, work).await,
             _ => continue,
         };
         match removed {

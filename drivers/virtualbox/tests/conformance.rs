@@ -59,7 +59,8 @@ async fn a_vm_lives_it_on_macos_too_where_its_address_may_move() {
     assert_eq!(again.config(), driver.config());
     assert_eq!(world.count("nets"), 1);
     driver.remove(&subject.work()).await.unwrap();
-    assert_eq!(world.count("vms"), 0);
+    assert_eq!((world.count("vms"), world.count("nets")), (0, 0));
+    assert!(subject.journal().owned().is_empty());
 }
 
 #[tokio::test]

@@ -165,3 +165,87 @@ async fn an_adapter_that_has_the_name_of_ours_is_not_ours() {
     assert_eq!(world.state()["adapters"][0]["address"], "192.168.60.1");
     assert!(subject.journal().owned().is_empty());
 }
+
+/// Has the computer reach 192.168.58.0/24 by another interface.
+#[cfg(target_endian = "little")]
+fn take_the_first(world: &World) {
+    route(world, &[["eth7", "003AA8C0", "00000000", "00FFFFFF"]]);
+}
+
+#[cfg(target_endian = "little")]
+#[tokio::test]
+async fn on_macos_too_a_network_is_chosen_that_nobody_has() {
+    let world = World::new();
+    world.wish(json!({"macos": true}));
+    take_the_first(&world);
+    let theirs = json!({
+        "name": "theirs", "mask": "255.255.255.128",
+        "lower": "192.168.60.1", "upper": "192.168.60.126",
+    });
+    world.change(|state| *state = json!({"nets": [theirs]}));
+    let kind = world.kind_on(System::MacOs);
+    let free = subject(&kind, "free", []);
+    let mut driver = free.configure();
+    driver.check(&free.work()).await.unwrap();
+    driver.create(&free.work()).await.unwrap();
+    assert_eq!(driver.config()["HostOnlyCIDR"], "192.168.61.1/24");
+    assert_eq!(world.state()["nets"][1]["name"], "rmachine-192.168.61.0");
+
+    for (asked, why) in [
+        ("192.168.58.1/24", "another network 192.168.58.0/24"),
+        ("192.168.60.1/24", "the host-only network theirs"),
+    ] {
+        let flags = [("virtualbox-hostonly-cidr", text(asked))];
+        let taken = subject(&kind, "taken", flags);
+        let error = taken.configure().check(&taken.work()).await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    driver.remove(&free.work()).await.unwrap();
+    assert_eq!(world.state()["nets"], json!([theirs]));
+}
+
+#[tokio::test]
+async fn a_network_of_macos_goes_with_the_last_machine_if_rmachine_made_it() {
+    let world = World::new();
+    world.wish(json!({"macos": true}));
+    let kind = world.kind_on(System::MacOs);
+    let subjects = ["a", "b"].map(|name| subject(&kind, name, []));
+    let [mut a, mut b] = subjects.each_ref().map(Subject::configure);
+    a.create(&subjects[0].work()).await.unwrap();
+    b.create(&subjects[1].work()).await.unwrap();
+    assert_eq!(world.count("nets"), 1);
+    a.remove(&subjects[0].work()).await.unwrap();
+    assert_eq!(world.count("nets"), 1);
+    b.remove(&subjects[1].work()).await.unwrap();
+    assert_eq!(world.count("nets"), 0);
+
+    let theirs = json!([{
+        "name": "theirs", "mask": "255.255.255.0",
+        "lower": "192.168.58.100", "upper": "192.168.58.254",
+    }]);
+    world.change(|state| state["nets"] = theirs.clone());
+    let subject = subject(&kind, "c", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    assert_eq!(
+        world.state()["vms"][0]["settings"]["host-only-net2"],
+        "theirs"
+    );
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.state()["nets"], theirs);
+    assert!(subject.journal().owned().is_empty());
+}
+
+#[tokio::test]
+async fn a_network_of_macos_that_was_not_made_after_all_is_forgotten() {
+    let world = World::new();
+    let failure = json!({"begins": "hostonlynet add", "exit": 1, "err": "VBoxManage: error: no"});
+    world.wish(json!({"macos": true, "failures": [failure]}));
+    let kind = world.kind_on(System::MacOs);
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap_err();
+    assert_eq!(subject.journal().owned().len(), 1);
+    driver.remove(&subject.work()).await.unwrap();
+    assert!(subject.journal().owned().is_empty());
+}

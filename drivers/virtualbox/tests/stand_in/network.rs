@@ -161,6 +161,15 @@ fn missing(name: &str) -> Answer {
     )
 }
 
+pub fn remove_net(store: &mut Store, name: &str) -> Answer {
+    let before = store.all.nets.len();
+    store.all.nets.retain(|net| net.name != name);
+    if store.all.nets.len() == before {
+        return Answer::error(&format!("Host-only network '{name}' could not be found"));
+    }
+    Answer::nothing()
+}
+
 pub fn add_net(store: &mut Store, rest: &[&str]) -> Answer {
     let option = |name: &str| {
         let found = rest

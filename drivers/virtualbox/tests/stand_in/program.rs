@@ -69,6 +69,9 @@ fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
         ["list", what, ..] => usage(2, &format!("Unknown subcommand \"{what}\".")),
         ["hostonlyif", ref rest @ ..] if !wishes.macos => network::adapter(store, wishes, rest),
         ["hostonlynet", "add", ref rest @ ..] if wishes.macos => network::add_net(store, rest),
+        ["hostonlynet", "remove", name] if wishes.macos => {
+            network::remove_net(store, name.trim_start_matches("--name="))
+        }
         ["dhcpserver", verb, ref rest @ ..] => network::server(store, wishes, verb, rest),
         ["createvm", ref rest @ ..] => vm::create(store, rest),
         ["modifyvm", name, ref rest @ ..] => vm::modify(store, wishes, name, rest),

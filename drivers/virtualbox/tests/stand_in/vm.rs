@@ -42,11 +42,19 @@ pub fn known(store: &mut Store, name: &str) -> Answer {
 
 pub fn list(store: &Store, long: bool) -> Answer {
     let shown = store.all.vms.iter().map(|vm| {
-        let Some(adapter) = vm.settings.get("hostonlyadapter2").filter(|_| long) else {
+        let attached = [
+            ("hostonlyadapter2", "Host-only Interface"),
+            ("host-only-net2", "Host Only Network"),
+        ];
+        let attachment = attached.into_iter().find_map(|(option, what)| {
+            let to = vm.settings.get(option).filter(|_| long)?;
+            Some(format!("{what} '{to}'"))
+        });
+        let Some(attachment) = attachment else {
             return format!("\"{}\" {{{}}}\n", vm.name, vm.id);
         };
         format!(
-            "Name:                        {}\nNIC 2:                       MAC: {}, Attachment: Host-only Interface '{adapter}', Cable connected: on\n\n",
+            "Name:                        {}\nNIC 2:                       MAC: {}, Attachment: {attachment}, Cable connected: on\n\n",
             vm.name,
             vm.settings.get("macaddress2").map(String::as_str).unwrap_or_default()
         )

@@ -1,0 +1,107 @@
+use rmachine_driver::{DriverError, Operation};
+
+use crate::allowed::{self, Allowed};
+use crate::answer::{HostOnlyAdapter, HostOnlyNet};
+use crate::find::System;
+use crate::machine::Machine;
+use crate::manage::VBoxManage;
+use crate::network::{self, Choice, Kind, NoNetwork, Present};
+use crate::register::Register;
+use crate::subnet::{HostCidr, Subnet};
+use crate::{attach, host_networks, net};
+
+/// What there is for a machine to be attached to, and what is in the way of a new one.
+#[derive(Debug)]
+pub struct Survey {
+    /// What this VirtualBox attaches VMs to.
+    pub kind: Kind,
+    /// The adapter that somebody began to make and did not set up.
+    pub half: Option<String>,
+    /// All adapters, that one included.
+    pub names: Vec<String>,
+    wanted: Option<HostCidr>,
+    whole: Vec<HostOnlyAdapter>,
+    elsewhere: Vec<Subnet>,
+    allowed: Allowed,
+}
+
+impl Survey {
+    /// Looks at VirtualBox and at the computer.
+    pub async fn of(
+        machine: &Machine,
+        manage: &VBoxManage,
+        register: &Register,
+        operation: Operation,
+    ) -> Result<Self, DriverError> {
+        let root = &machine.surroundings.root;
+        let wanted = machine.config.host_only_cidr;
+        if let Some(nets) = net::list(machine, manage, operation).await? {
+            let nets = nets.iter().filter_map(|net| as_adapter(net, wanted));
+            return Ok(Self {
+                kind: Kind::Net,
+                half: None,
+                names: Vec::new(),
+                wanted,
+                whole: nets.collect(),
+                elsewhere: host_networks::besides(root, &[]),
+                allowed: Allowed::Any,
+            });
+        }
+        let adapters = attach::list(manage, operation).await?;
+        let half = attach::half_made(manage, register, &adapters, operation).await?;
+        let names: Vec<String> = adapters.iter().map(|a| a.name.clone()).collect();
+        let interfaces: Vec<&str> = names.iter().map(String::as_str).collect();
+        let elsewhere = host_networks::besides(root, &interfaces);
+        let whole = adapters
+            .into_iter()
+            .filter(|adapter| Some(&adapter.name) != half.as_ref());
+        Ok(Self {
+            kind: Kind::Adapter,
+            wanted,
+            whole: whole.collect(),
+            half,
+            names,
+            elsewhere,
+            allowed: allowed(machine),
+        })
+    }
+
+    /// The network to put the machine on.
+    pub fn choose(&self) -> Result<Choice, NoNetwork> {
+        let present = Present {
+            kind: self.kind,
+            adapters: &self.whole,
+            elsewhere: &self.elsewhere,
+            allowed: &self.allowed,
+        };
+        network::choose(self.wanted, &present)
+    }
+}
+
+/// A network of macOS's as if it were an adapter. This computer's address on it is the asked one,
+/// or the first: nothing on the network depends on it.
+fn as_adapter(net: &HostOnlyNet, wanted: Option<HostCidr>) -> Option<HostOnlyAdapter> {
+    let subnet = Subnet::of_mask(net.lower?, net.mask?)?;
+    let asked = wanted.filter(|wanted| wanted.subnet == subnet);
+    Some(HostOnlyAdapter {
+        name: net.name.clone(),
+        address: Some(asked.map_or(subnet.at(1), |asked| asked.address)),
+        mask: net.mask,
+        up: true,
+        network: net::network(&net.name),
+    })
+}
+
+/// What VirtualBox allows on this computer.
+fn allowed(machine: &Machine) -> Allowed {
+    if machine.surroundings.system == System::Windows {
+        return Allowed::Any;
+    }
+    let file = allowed::FILE.trim_start_matches('/');
+    match std::fs::read_to_string(machine.surroundings.root.join(file)) {
+        Ok(text) => Allowed::read(&text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Allowed::without_file(),
+        // VirtualBox's server may read what we may not.
+        Err(_) => Allowed::Any,
+    }
+}
