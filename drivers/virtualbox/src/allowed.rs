@@ -1,3 +1,4 @@
+use crate::answer::Version;
 use crate::subnet::Subnet;
 
 /// Where VirtualBox reads which host-only addresses are allowed, except on Windows.
@@ -6,10 +7,13 @@ pub const FILE: &str = "/etc/vbox/networks.conf";
 /// What VirtualBox allows where nobody has written that file.
 const WITHOUT_FILE: &str = "192.168.56.0/21";
 
-/// The host-only addresses that VirtualBox allows, since 6.1.28.
+/// The first VirtualBox that has limits.
+pub const SINCE: Version = Version::new(6, 1, 28);
+
+/// The host-only addresses that VirtualBox allows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Allowed {
-    /// Any: this system or this version has no limits, or its file says nothing that we understand.
+    /// Any: this system or this version has no limits, or the file says nothing that we understand.
     Any,
     /// Those in one of these networks.
     Within(Vec<Subnet>),

@@ -49,7 +49,7 @@ pub async fn ensure(
     let manage = machine.manage(operation)?;
     let mut register = Register::read(&machine.shared());
     let survey = Survey::of(machine, &manage, &register, operation).await?;
-    let choice = survey.choose();
+    let choice = survey.choose(&manage).await;
     let choice = choice.map_err(|error| failure::network(operation, error))?;
     match (survey.kind, choice) {
         (Kind::Net, choice) => net::ensure(&manage, choice, operation, work).await,

@@ -208,7 +208,7 @@ async fn networks(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure
             ));
         }
     };
-    let error = survey.choose().err()?;
+    let error = survey.choose(manage).await.err()?;
     Some(found(
         "host-only network",
         error.to_string(),

@@ -1,7 +1,7 @@
 use rmachine_driver::{DriverError, Operation};
 
 use crate::allowed::{self, Allowed};
-use crate::answer::{HostOnlyAdapter, HostOnlyNet};
+use crate::answer::{HostOnlyAdapter, HostOnlyNet, Version};
 use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::VBoxManage;
@@ -67,15 +67,32 @@ impl Survey {
     }
 
     /// The network to put the machine on.
-    pub fn choose(&self) -> Result<Choice, NoNetwork> {
+    pub async fn choose(&self, manage: &VBoxManage) -> Result<Choice, NoNetwork> {
+        match self.choose_within(&self.allowed) {
+            Err(NoNetwork::NotAllowed { .. }) if has_no_limits(manage).await => {
+                self.choose_within(&Allowed::Any)
+            }
+            choice => choice,
+        }
+    }
+
+    fn choose_within(&self, allowed: &Allowed) -> Result<Choice, NoNetwork> {
         let present = Present {
             kind: self.kind,
             adapters: &self.whole,
             elsewhere: &self.elsewhere,
-            allowed: &self.allowed,
+            allowed,
         };
         network::choose(self.wanted, &present)
     }
+}
+
+/// Whether this VirtualBox is known to be from before the limits on host-only addresses. Its
+/// version tells: to try would be to change an adapter.
+async fn has_no_limits(manage: &VBoxManage) -> bool {
+    let told = manage.run(["--version"]).await.ok();
+    let version = told.and_then(|told| Version::read(&told));
+    version.is_some_and(|version| version < allowed::SINCE)
 }
 
 /// A network of macOS's as if it were an adapter. This computer's address on it is the asked one,

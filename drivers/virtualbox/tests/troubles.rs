@@ -256,7 +256,7 @@ async fn check_finds_every_reason_at_once() {
     let flags = [
         ("virtualbox-memory", FlagValue::Number(1_000_000)),
         ("virtualbox-cpu-count", FlagValue::Number(5)),
-        ("virtualbox-hostonly-cidr", text("192.168.99.1/24")),
+        ("virtualbox-hostonly-cidr", text("127.0.0.1/24")),
     ];
     let subject = subject(&kind, "n1", flags);
     let driver = subject.configure();
@@ -277,11 +277,46 @@ processors: 5 are asked for, and this computer has 4
   give fewer with --virtualbox-cpu-count
 vm: VirtualBox has a VM n1 (11111111-2222-4333-8444-555555555555) that is not of this machine
   give the machine another name, or remove that VM
+host-only network: this computer has another network 127.0.0.0/8 where 127.0.0.1/24 would be
+  choose a network of your own with --virtualbox-hostonly-cidr
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn a_range_is_refused_by_a_virtualbox_that_has_limits() {
+    let outside = || [("virtualbox-hostonly-cidr", text("192.168.99.1/24"))];
+    for version in ["6.1.28r147628", "7.2.22_Debianr175245", "unknown"] {
+        let world = World::new();
+        world.wish(json!({"version": version}));
+        let kind = world.kind();
+        let subject = subject(&kind, "n1", outside());
+        let error = subject.configure().check(&subject.work()).await;
+        assert_data_eq!(
+            shown(&error.unwrap_err()),
+            str![[r#"
+error: the pre-create check failed
 host-only network: VirtualBox allows no host-only network 192.168.99.1/24 here: it allows 192.168.56.0/21
   choose another with --virtualbox-hostonly-cidr, or allow it: echo '* 192.168.99.0/24' | sudo tee -a /etc/vbox/networks.conf
 
 "#]]
-    );
+        );
+    }
+    for version in ["5.2.44r139111", "6.1.26_Ubuntur145957"] {
+        let world = World::new();
+        world.wish(json!({"version": version, "allowed": ["192.168."]}));
+        let kind = world.kind();
+        let asked = subject(&kind, "asked", outside());
+        let mut driver = asked.configure();
+        driver.check(&asked.work()).await.unwrap();
+        driver.create(&asked.work()).await.unwrap();
+        assert_eq!(world.state()["adapters"][0]["address"], "192.168.99.1");
+        let usual = subject(&kind, "usual", []);
+        let mut driver = usual.configure();
+        driver.create(&usual.work()).await.unwrap();
+        assert_eq!(driver.config()["HostOnlyCIDR"], "192.168.58.1/24");
+    }
 }
 
 #[tokio::test]
