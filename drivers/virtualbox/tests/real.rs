@@ -9,6 +9,7 @@
 )]
 #![allow(missing_docs, reason = "a test")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -139,6 +140,7 @@ async fn a_computer_that_cannot_run_vms_says_why() {
             "kernel module of host-only adapters is not loaded",
         ),
     };
+    let served_before = served(&program).await;
     let subject = subject(&kind, "one");
     let mut driver = subject.configure();
     let error = driver.check(&subject.work()).await.unwrap_err();
@@ -149,20 +151,38 @@ async fn a_computer_that_cannot_run_vms_says_why() {
     assert!(error.to_string().contains(refused), "{error:?}");
     driver.remove(&subject.work()).await.unwrap();
     assert!(subject.journal().owned().is_empty());
-    nothing_is_left(&program).await;
+    nothing_is_left(&program, &served_before).await;
 }
 
-async fn nothing_is_left(program: &Path) {
+/// What VirtualBox lists of a kind.
+async fn listed(program: &Path, list: &str) -> Vec<String> {
+    let listed = Command::new(program).args(["list", list]).output().await;
+    let told = String::from_utf8(listed.unwrap().stdout).unwrap();
+    // The wrapper of distributions has something to say first.
+    let told = told
+        .lines()
+        .filter(|line| line.contains(": ") || line.starts_with('"'));
+    let told = told.filter(|line| !line.starts_with("WARNING"));
+    told.map(str::to_owned).collect()
+}
+
+/// The networks that have a DHCP server; VirtualBox may have one from the beginning.
+async fn served(program: &Path) -> BTreeSet<String> {
+    let told = listed(program, "dhcpservers").await.into_iter();
+    told.filter(|line| line.starts_with("NetworkName:"))
+        .collect()
+}
+
+async fn nothing_is_left(program: &Path, served_before: &BTreeSet<String>) {
     for list in ["vms", "hostonlyifs", "hdds"] {
-        let listed = Command::new(program).args(["list", list]).output().await;
-        let told = String::from_utf8(listed.unwrap().stdout).unwrap();
-        // The wrapper of distributions has something to say first.
-        let told = told
-            .lines()
-            .filter(|line| line.contains(": ") || line.starts_with('"'));
-        let told: Vec<&str> = told.filter(|line| !line.starts_with("WARNING")).collect();
+        let told = listed(program, list).await;
         assert!(told.is_empty(), "{list}: {told:?}");
     }
+    let served = served(program).await;
+    assert!(served.is_subset(served_before), "{served:?}");
+    let told = listed(program, "dhcpservers").await;
+    let mut kept = told.iter().filter(|l| l.starts_with("Individual Config:"));
+    assert_eq!(kept.next(), None, "a kept address");
 }
 
 #[tokio::test]
@@ -170,6 +190,7 @@ async fn machines_live_and_keep_their_addresses() {
     let (Some((kind, program)), None) = (kind(), broken()) else {
         return;
     };
+    let served_before = served(&program).await;
     let (one, two) = (subject(&kind, "one"), subject(&kind, "two"));
     let (mut first, mut second) = (one.configure(), two.configure());
     let began = Instant::now();
@@ -201,5 +222,5 @@ async fn machines_live_and_keep_their_addresses() {
     first.kill(&one.work()).await.unwrap();
     first.remove(&one.work()).await.unwrap();
     assert!(one.journal().owned().is_empty());
-    nothing_is_left(&program).await;
+    nothing_is_left(&program, &served_before).await;
 }

@@ -28,11 +28,19 @@ step() {
 # boots for longer than rmachine waits for a real one, and rmachine goes on where it stopped.
 patiently() {
     for attempt in 1 2 3 4 5 6 7 8; do
-        "$@" && return 0
-        echo "-- attempt $attempt failed"
+        exited=0
+        "$@" || exited=$?
+        [ $exited != 0 ] || return 0
+        echo "-- attempt $attempt exited with $exited"
+        gave_up "$exited" || break
     done
-    return 1
+    return "$exited"
 }
+
+# gave_up CODE: whether rmachine exits like that when it has waited long enough: 7, and 8 where all
+# that it met until then was an sshd or an engine that did not answer. Whatever else fails is no
+# matter of time.
+gave_up() { [ "$1" = 7 ] || [ "$1" = 8 ]; }
 
 # same WHAT EXPECTED FOUND
 same() {
@@ -52,10 +60,15 @@ has() {
     VBoxManage list "$1" | grep -E '^(Name:|NetworkName:|UUID:|")' || true
 }
 
+# VirtualBox may have a DHCP server from the beginning.
+servers_before=$(has dhcpservers)
+
 nothing_is_left() {
     for kind in vms hostonlyifs hdds; do
         same "$kind" "" "$(has "$kind")"
     done
+    same "dhcpservers" "" "$(has dhcpservers | grep -vxF "$servers_before" || true)"
+    same "kept addresses" "" "$(VBoxManage list dhcpservers | grep '^Individual Config:' || true)"
 }
 
 ended() {
@@ -63,20 +76,28 @@ ended() {
 }
 
 # begun NAME WORDS [SECONDS]: a create that has said WORDS, and is killed SECONDS later. What it told
-# is in NAME.out.
+# is in NAME.out. One that gave up waiting before is begun again.
 begun() {
-    # shellcheck disable=SC2086 # a list of options
-    rmachine create $MACHINE "$1" >"$1.out" 2>&1 &
-    creator=$!
-    for _ in $(seq 900); do
-        ! grep -q "$2" "$1.out" || break
-        kill -0 $creator 2>/dev/null || break
-        sleep 0.5
+    for attempt in 1 2 3 4 5 6 7 8; do
+        # shellcheck disable=SC2086 # a list of options
+        rmachine create $MACHINE "$1" >"$1.out" 2>&1 &
+        creator=$!
+        for _ in $(seq 900); do
+            ! grep -q "$2" "$1.out" || break 2
+            kill -0 $creator 2>/dev/null || break
+            sleep 0.5
+        done
+        ! kill -0 $creator 2>/dev/null || break
+        exited=0
+        wait $creator || exited=$?
+        echo "-- attempt $attempt exited with $exited before \"$2\""
+        gave_up $exited || break
     done
     grep -q "$2" "$1.out" || { cat "$1.out" && fail "create never said \"$2\""; }
     sleep "${3:-0}"
-    kill -KILL $creator
-    wait $creator 2>/dev/null || true
+    # It may have come to its end before.
+    kill -KILL "$creator" 2>/dev/null || true
+    wait "$creator" 2>/dev/null || true
 }
 
 # What create says when its VM is there and it waits for the system in it.

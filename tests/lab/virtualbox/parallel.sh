@@ -34,6 +34,13 @@ step "create after two kills" begun cut "$BOOTS"
 same "state" Running "$(rmachine status cut)"
 same "VMs" 1 "$(has vms | grep -c '^"')"
 same "adapters" 1 "$(has hostonlyifs | grep -c '^Name:')"
+
+# Killed in the middle of the host's configuration, when the system has booted.
+step "create, killed as it configures" begun cut "configuring the engine"
+# shellcheck disable=SC2086 # a list of options
+step "create after that" patiently rmachine create $MACHINE cut
+# shellcheck disable=SC2046 # a list of options
+same "engine" cut "$(docker $(rmachine config cut) info --format '{{.Name}}')"
 step "rm" rmachine rm -y cut
 nothing_is_left
 ended
