@@ -1,13 +1,17 @@
 use std::fs;
 use std::path::Path;
 
-use rmachine_driver::{DriverError, MachineState, Operation, Work};
+use rmachine_driver::{DriverError, MachineState, Operation, Resource, Work};
 
 use crate::answer::{self, Vm};
 use crate::build::CONTROLLER;
 use crate::machine::Machine;
-use crate::manage::VBoxManage;
+use crate::manage::{ManageError, VBoxManage};
+use crate::said::Trouble;
 use crate::{failure, keys};
+
+/// What the copy of a disk is called among a machine's resources; found again by its path.
+pub const DISK: &str = "disk";
 
 /// Where Boot2Docker left the key of its VM, in the home directory.
 const KEY: &str = ".ssh/id_boot2docker";
@@ -49,28 +53,49 @@ pub async fn copy(
             format!("the VM {name} has no disk at port 1 of its controller {CONTROLLER}"),
         ));
     };
-    work.report.step("copying the disk of the Boot2Docker VM");
+    work.report.step(
+        "copying the disk of the Boot2Docker VM: as long as its gigabytes take, an hour at most",
+    );
     clear(manage, &disk, &copying).await?;
+    work.resources
+        .about_to_make(&Resource::new(DISK, disk.display().to_string()))?;
     let clone = [
         "clonemedium".as_ref(),
         "disk".as_ref(),
         source.as_ref(),
         disk.as_os_str(),
     ];
-    let cloned = manage.run_slow(clone).await;
+    let cloned = manage.run_very_slow(clone).await;
     cloned.map_err(|error| failure::manage(Operation::Create, "copying the disk", error))?;
     fs::remove_file(&copying).map_err(|source| failure::file(&copying, source))
 }
 
 /// Takes away what a copy that was cut off left, and marks that one is being made.
 async fn clear(manage: &VBoxManage, disk: &Path, copying: &Path) -> Result<(), DriverError> {
+    match forget(manage, disk).await {
+        // VirtualBox goes on with a copy that nobody waits for any more.
+        Err(error) if error.is(Trouble::Locked) => {
+            let doing = "taking away the copy of the disk that was begun before";
+            return Err(failure::manage(Operation::Create, doing, error));
+        }
+        // Half of a disk may be none to VirtualBox.
+        Err(error) => tracing::debug!(%error, "the disk was not closed"),
+        Ok(()) => {}
+    }
     if disk.exists() {
-        // VirtualBox may know it as a disk, or not.
-        let close = ["closemedium".as_ref(), "disk".as_ref(), disk.as_os_str()];
-        let _ = manage.run(close).await;
         fs::remove_file(disk).map_err(|source| failure::file(disk, source))?;
     }
     fs::write(copying, "").map_err(|source| failure::file(copying, source))
+}
+
+/// Has VirtualBox forget a disk, which it knows or not; one whose file is gone, too.
+pub async fn forget(manage: &VBoxManage, disk: &Path) -> Result<(), ManageError> {
+    let close = ["closemedium".as_ref(), "disk".as_ref(), disk.as_os_str()];
+    match manage.run(close).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is(Trouble::FileMissing) || error.is(Trouble::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The VM that is copied.

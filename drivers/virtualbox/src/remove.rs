@@ -8,7 +8,7 @@ use crate::manage::VBoxManage;
 use crate::network::is_on;
 use crate::register::Register;
 use crate::said::Trouble;
-use crate::{attach, failure, lease, net, power};
+use crate::{attach, failure, import, lease, net, power};
 
 /// Takes away what the journal lists; of a machine that docker-machine made, its VM.
 pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), DriverError> {
@@ -27,7 +27,7 @@ pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
     }
     let manage = machine.manage(Operation::Remove)?;
     let mut failures = Vec::new();
-    // The VM first: an adapter cannot go before what is attached to it.
+    // The VM first: what is attached to it cannot go before it.
     owned.sort_by_key(|resource| match resource.kind.as_str() {
         VM => 0,
         lease::ADDRESS => 1,
@@ -39,6 +39,7 @@ pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
             lease::ADDRESS => release(machine, &manage, &resource.id, work).await,
             attach::NETWORK => leave(machine, &manage, &resource.id, work).await,
             net::NET => net::leave(machine, &manage, &resource.id, work).await,
+            import::DISK => close(&manage, &resource.id).await,
             _ => continue,
         };
         match removed {
@@ -104,6 +105,12 @@ async fn remove_vm(
         Err(error) if error.is(Trouble::NotFound) => Ok(()),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Has VirtualBox forget a disk that no VM has; its file is in the machine's own directory.
+async fn close(manage: &VBoxManage, disk: &str) -> Result<(), DriverError> {
+    let closed = import::forget(manage, Path::new(disk)).await;
+    closed.map_err(|error| failure::manage(Operation::Remove, "closing the disk", error))
 }
 
 /// Whether a VM's settings lie in the machine's directory, by whichever way they are named.

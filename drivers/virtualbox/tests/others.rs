@@ -109,8 +109,8 @@ async fn a_vm_of_somebody_else_with_the_machines_name_stays() {
     assert_eq!(world.count("vms"), 1);
 }
 
-#[tokio::test]
-async fn a_boot2docker_vm_is_copied_while_it_is_off() {
+/// A world with a VM that Boot2Docker left, which is running; and its disk.
+fn with_boot2docker() -> (World, String) {
     let world = World::new();
     fs::create_dir_all(world.path("home/.ssh")).unwrap();
     fs::write(world.path("home/.ssh/id_boot2docker"), "a key").unwrap();
@@ -160,6 +160,12 @@ async fn a_boot2docker_vm_is_copied_while_it_is_off() {
     ] {
         assert!(world.run(words).status.success(), "{words:?}");
     }
+    (world, disk)
+}
+
+#[tokio::test]
+async fn a_boot2docker_vm_is_copied_while_it_is_off() {
+    let (world, disk) = with_boot2docker();
     let kind = world.kind();
     let flags = [("virtualbox-import-boot2docker-vm", text("boot2docker-vm"))];
     let subject = subject(&kind, "copy", flags);
@@ -196,4 +202,52 @@ async fn a_boot2docker_vm_is_copied_while_it_is_off() {
     assert_eq!(world.count("vms"), 1, "the copied one stays");
     assert_eq!(fs::read_to_string(&disk).unwrap(), "a disk");
     assert!(subject.journal().owned().is_empty());
+}
+
+#[tokio::test]
+async fn a_copied_disk_that_no_vm_has_yet_is_forgotten() {
+    let (world, _) = with_boot2docker();
+    let off = ["controlvm", "boot2docker-vm", "poweroff"];
+    assert!(world.run(&off).status.success());
+    let kind = world.kind();
+    let flags = || [("virtualbox-import-boot2docker-vm", text("boot2docker-vm"))];
+    let subject_of_cut = subject(&kind, "copy", flags());
+    let mut cut = subject_of_cut.configure();
+    world.fail("createvm", "VBoxManage: error: cut off here\n");
+    cut.create(&subject_of_cut.work()).await.unwrap_err();
+    assert_eq!(world.count("disks"), 1);
+    world.wish(json!({}));
+    cut.remove(&subject_of_cut.work()).await.unwrap();
+    assert_eq!(world.count("disks"), 0);
+    assert!(subject_of_cut.journal().owned().is_empty());
+
+    // What an earlier machine left behind at the very place.
+    let subject = subject(&kind, "copy", flags());
+    let place = subject.machine_dir().join("disk.vmdk");
+    world.change(|state| state["disks"] = json!([place]));
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    assert_eq!(fs::read_to_string(&place).unwrap(), "a disk");
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!((world.count("vms"), world.count("disks")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_copy_that_virtualbox_still_makes_is_left_alone() {
+    let (world, _) = with_boot2docker();
+    let off = ["controlvm", "boot2docker-vm", "poweroff"];
+    assert!(world.run(&off).status.success());
+    let kind = world.kind();
+    let flags = [("virtualbox-import-boot2docker-vm", text("boot2docker-vm"))];
+    let subject = subject(&kind, "copy", flags);
+    for left in ["disk.vmdk", "disk.copying"] {
+        fs::write(subject.machine_dir().join(left), "half").unwrap();
+    }
+    let words = "is locked for writing by another task (VBOX_E_INVALID_OBJECT_STATE)";
+    world.fail("closemedium", &format!("VBoxManage: error: {words}\n"));
+    let mut driver = subject.configure();
+    let error = driver.create(&subject.work()).await.unwrap_err();
+    assert!(error.to_string().contains("was begun before"), "{error}");
+    let half = fs::read_to_string(subject.machine_dir().join("disk.vmdk"));
+    assert_eq!(half.unwrap(), "half");
 }

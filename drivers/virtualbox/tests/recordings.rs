@@ -278,6 +278,12 @@ fn settings_are_as_recorded() {
     );
     play(&world, "vms");
     play(&world, "clonemedium");
+    play(&world, "closemedium-unknown");
+    run(
+        &world,
+        "storageattach lab1 --storagectl SATA --port 1 --device 0 --type hdd --medium /lab/disk/disk.vmdk",
+    );
+    play(&world, "closemedium-in-use");
     for name in [
         "snapshot-list-none",
         "snapshot-take",

@@ -240,6 +240,7 @@ pub fn unregister(store: &mut Store, name: &str, rest: &[&str]) -> Answer {
         .filter(|(place, _)| place.as_str() == "SATA-1-0")
     {
         let _ = fs::remove_file(disk);
+        store.all.disks.retain(|known| known != disk);
     }
     Answer::nothing().with_progress()
 }

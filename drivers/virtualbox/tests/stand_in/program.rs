@@ -9,6 +9,7 @@
 
 mod answer;
 mod life;
+mod medium;
 mod network;
 mod snapshot;
 mod state;
@@ -86,7 +87,8 @@ fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
         ["discardstate", name] => life::discard(store, name),
         ["snapshot", name, ref rest @ ..] => snapshot::snapshot(store, name, rest),
         ["unregistervm", name, ref rest @ ..] => life::unregister(store, name, rest),
-        ["clonemedium", "disk", from, to] => vm::clone(from, to),
+        ["clonemedium", "disk", from, to] => medium::clone(store, from, to),
+        ["closemedium", "disk", disk] => medium::close(store, disk),
         [command, ..] => usage(2, &format!("Invalid command '{command}'")),
         [] => usage(0, ""),
     }

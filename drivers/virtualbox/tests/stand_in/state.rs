@@ -19,6 +19,8 @@ pub struct All {
     pub adapters: Vec<Adapter>,
     pub nets: Vec<Net>,
     pub servers: Vec<Server>,
+    /// The disks that it has made, by their paths.
+    pub disks: Vec<String>,
     /// How many VMs were ever made, for identities.
     pub made: u32,
 }

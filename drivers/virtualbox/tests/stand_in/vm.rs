@@ -331,22 +331,3 @@ pub fn show(store: &mut Store, name: &str) -> Answer {
     }
     Answer::said(lines.join("\n") + "\n")
 }
-
-pub fn clone(from: &str, to: &str) -> Answer {
-    match fs::copy(from, to) {
-        Ok(_) => Answer::said(
-            "Clone medium created in format 'VMDK'. UUID: 0240d31c-e1cc-4931-b1c6-5ef42a16c0d5\n"
-                .to_owned(),
-        )
-        .with_progress(),
-        Err(_) => {
-            let words =
-                format!("Could not find file for the medium '{from}' (VERR_FILE_NOT_FOUND)");
-            Answer::refused(
-                &words,
-                FILE_ERROR,
-                "MediumWrap, interface IMedium, callee nsISupports",
-            )
-        }
-    }
-}
