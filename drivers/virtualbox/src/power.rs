@@ -17,6 +17,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(180);
 /// How long a VM that changes its state by itself may take.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long VirtualBox may go on with a snapshot that nobody waits for any more.
+const DISKS_LIMIT: Duration = Duration::from_secs(15 * 60);
+
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often the power button is pressed: a system that is still booting does not hear it.
@@ -31,7 +34,7 @@ pub async fn start(
     operation: Operation,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let vm = settled(machine, operation).await?;
+    let vm = settled(machine, operation, work).await?;
     let manage = machine.manage(operation)?;
     let failed = |error| failure::manage(operation, "resuming the VM", error);
     match vm.state().machine() {
@@ -215,7 +218,7 @@ pub async fn stop(
     operation: Operation,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let vm = settled(machine, operation).await?;
+    let vm = settled(machine, operation, work).await?;
     match vm.state().machine() {
         MachineState::Stopped => return Ok(()),
         // A system that stands still cannot go down.
@@ -266,6 +269,7 @@ pub async fn kill(
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
     let manage = machine.manage(operation)?;
+    disks_done(machine, operation, work).await?;
     let began = Instant::now();
     let mut told = false;
     loop {
@@ -336,10 +340,14 @@ fn is_going(error: &ManageError) -> bool {
 }
 
 /// The VM, once it is in a state that does not change by itself.
-pub async fn settled(machine: &Machine, operation: Operation) -> Result<Vm, DriverError> {
+pub async fn settled(
+    machine: &Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<Vm, DriverError> {
+    let mut vm = disks_done(machine, operation, work).await?;
     let began = Instant::now();
     loop {
-        let vm = machine.seen(operation).await?;
         let state = vm.state();
         match state.machine() {
             MachineState::Starting | MachineState::Stopping => {}
@@ -349,6 +357,39 @@ pub async fn settled(machine: &Machine, operation: Operation) -> Result<Vm, Driv
             return Err(DriverError::Timeout {
                 waiting_for: "the VM to come to rest".to_owned(),
                 limit: SETTLE_LIMIT,
+                last: format!("it is {}", state.word()),
+            });
+        }
+        sleep(PAUSE).await;
+        vm = machine.seen(operation).await?;
+    }
+}
+
+/// The VM, once VirtualBox is done with its disks: a snapshot that was interrupted goes on.
+async fn disks_done(
+    machine: &Machine,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<Vm, DriverError> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let vm = machine.seen(operation).await?;
+        let state = vm.state();
+        if !state.works_on_disks() {
+            return Ok(vm);
+        }
+        if !told {
+            work.report.step(&format!(
+                "waiting for VirtualBox to be done with the VM's disks, {} minutes at most",
+                DISKS_LIMIT.as_secs() / 60
+            ));
+            told = true;
+        }
+        if began.elapsed() >= DISKS_LIMIT {
+            return Err(DriverError::Timeout {
+                waiting_for: "VirtualBox to be done with the VM's disks".to_owned(),
+                limit: DISKS_LIMIT,
                 last: format!("it is {}", state.word()),
             });
         }

@@ -27,7 +27,7 @@ pub async fn take(
     name: &SnapshotName,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    power::settled(machine, OPERATION).await?;
+    power::settled(machine, OPERATION, work).await?;
     // VirtualBox would take a second one of the same name.
     if find(&list(machine).await?, name.as_str()).is_some() {
         return Err(failure::backend_with_hint(
@@ -54,6 +54,7 @@ pub async fn restore(
     name: &str,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
+    let before = power::settled(machine, OPERATION, work).await?.state();
     let Some(snapshot) = find(&list(machine).await?, name) else {
         return Err(failure::backend_with_hint(
             OPERATION,
@@ -61,8 +62,10 @@ pub async fn restore(
             &format!("rmachine snapshot ls {}", machine.context.name),
         ));
     };
-    let before = power::settled(machine, OPERATION).await?.state().machine();
-    let ran = matches!(before, MachineState::Running | MachineState::Paused);
+    let ran = matches!(
+        before.machine(),
+        MachineState::Running | MachineState::Paused
+    );
     if ran {
         // What it is doing is lost anyway.
         power::kill(machine, OPERATION, work).await?;
@@ -81,10 +84,11 @@ pub async fn restore(
 
 /// Removes one: what it kept becomes part of those that came after it.
 pub async fn remove(machine: &Machine, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
+    // One that is being taken is not in the list yet.
+    power::settled(machine, OPERATION, work).await?;
     let Some(snapshot) = find(&list(machine).await?, name) else {
         return Ok(());
     };
-    power::settled(machine, OPERATION).await?;
     work.report.step(&format!("removing the snapshot {name}"));
     let manage = machine.manage(OPERATION)?;
     let delete = ["snapshot", machine.reference(), "delete", &snapshot.id];

@@ -97,3 +97,56 @@ async fn a_snapshot_that_fails_says_why() {
     let gone = driver.snapshots().await;
     assert!(matches!(gone, Err(DriverError::Gone { .. })), "{gone:?}");
 }
+
+/// VirtualBox goes on with what was asked of it when whoever asked is gone.
+fn is_busy(world: &World, word: &str, takes: Option<&str>) {
+    world.change(|state| {
+        state["vms"][0]["state"] = json!("poweroff");
+        state["vms"][0]["busy"] = json!({"word": word, "looks": 2, "takes": takes});
+    });
+    world.forget_calls();
+}
+
+#[tokio::test]
+async fn what_an_interrupted_snapshot_still_does_to_the_disks_is_waited_for() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let work = subject.work();
+    let mut driver = subject.configure();
+    driver.create(&work).await.unwrap();
+    for word in ["deletingsnapshot", "restoringsnapshot", "snapshotting"] {
+        is_busy(&world, word, None);
+        driver.kill(&work).await.unwrap();
+        let calls = world.calls();
+        assert!(
+            calls.iter().all(|call| call.starts_with("showvminfo")),
+            "{word}: {calls:?}"
+        );
+        is_busy(&world, word, None);
+        driver.start(&work).await.unwrap();
+        assert_eq!(driver.state().await.unwrap(), MachineState::Running);
+    }
+    let told = subject.told().texts();
+    assert!(
+        told.iter()
+            .any(|text| text.contains("done with the VM's disks")),
+        "{told:?}"
+    );
+    is_busy(&world, "deletingsnapshot", None);
+    driver.remove(&work).await.unwrap();
+    assert_eq!(world.count("vms"), 0);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_still_being_taken_is_removed_when_it_is_there() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let work = subject.work();
+    let mut driver = subject.configure();
+    driver.create(&work).await.unwrap();
+    is_busy(&world, "snapshotting", Some("half"));
+    driver.remove_snapshot("half", &work).await.unwrap();
+    assert!(driver.snapshots().await.unwrap().is_empty());
+}

@@ -121,6 +121,16 @@ fn vms_are_read() {
         let seen = vm(&out(&format!("showvminfo-{name}")));
         assert_eq!(seen.state().machine(), state, "{name}");
     }
+    for (word, on_disks) in [
+        ("deletingsnapshot", true),
+        ("restoringsnapshot", true),
+        ("snapshotting", true),
+        ("stopping", false),
+    ] {
+        let state = vm(&format!("VMState=\"{word}\"\n")).state();
+        assert_eq!(state.machine(), MachineState::Stopping, "{word}");
+        assert_eq!(state.works_on_disks(), on_disks, "{word}");
+    }
     let windows = vm("CfgFile=\"C:\\\\Users\\\\a b\\\\n1\\\\n1.vbox\"\nname=\"say \\\"hi\\\"\"\n");
     assert_eq!(windows.field("CfgFile"), Some(r"C:\Users\a b\n1\n1.vbox"));
     assert_eq!(windows.field("name"), Some("say \"hi\""));

@@ -164,9 +164,26 @@ impl VmState {
             "saved" | "aborted-saved" => MachineState::Saved,
             "poweroff" | "aborted" | "teleported" => MachineState::Stopped,
             "stopping" | "saving" | "onlinesnapshotting" => MachineState::Stopping,
-            "starting" | "restoring" | "settingup" => MachineState::Starting,
+            // Down already, and not to be touched before VirtualBox is done with it.
+            "snapshotting" | "deletingsnapshot" | "restoringsnapshot" => MachineState::Stopping,
+            "starting" | "restoring" | "settingup" | "teleportingin" => MachineState::Starting,
             _ => MachineState::None,
         }
+    }
+
+    /// Whether VirtualBox takes, restores or removes a snapshot of it. That takes as long as
+    /// gigabytes do, goes on when whoever asked for it has gone, and allows nothing else.
+    pub fn works_on_disks(&self) -> bool {
+        matches!(
+            self.0.as_str(),
+            "snapshotting"
+                | "onlinesnapshotting"
+                | "livesnapshotting"
+                | "restoringsnapshot"
+                | "deletingsnapshot"
+                | "deletingsnapshotlive"
+                | "deletingsnapshotlivepaused"
+        )
     }
 }
 

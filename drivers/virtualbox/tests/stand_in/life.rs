@@ -23,7 +23,7 @@ pub fn start(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> A
     let Some(vm) = store.vm(name) else {
         return unknown(name);
     };
-    if is_on(vm) {
+    if is_on(vm) || vm.busy.is_some() {
         let words = format!(
             "The machine '{}' is already locked by a session (or being locked or unlocked)",
             vm.name
@@ -221,7 +221,7 @@ pub fn unregister(store: &mut Store, name: &str, rest: &[&str]) -> Answer {
     let Some(vm) = store.vm(name) else {
         return unknown(name);
     };
-    if is_on(vm) {
+    if is_on(vm) || vm.busy.is_some() {
         let words = format!(
             "Cannot unregister the machine '{}' while it is locked",
             vm.name

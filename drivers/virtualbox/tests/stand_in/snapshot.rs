@@ -10,6 +10,11 @@ pub fn snapshot(store: &mut Store, name: &str, rest: &[&str]) -> Answer {
     };
     match *rest {
         ["list", "--machinereadable"] => list(vm),
+        _ if vm.busy.is_some() => Answer::refused(
+            "The machine is not mutable or its state is not right",
+            WRONG_STATE,
+            SESSION,
+        ),
         ["take", name] => take(vm, name, id),
         ["restore", name] => restore(vm, name),
         ["delete", name] => delete(vm, name),
@@ -41,7 +46,7 @@ fn list(vm: &Vm) -> Answer {
     Answer::said(out + &last)
 }
 
-fn take(vm: &mut Vm, name: &str, id: String) -> Answer {
+pub fn take(vm: &mut Vm, name: &str, id: String) -> Answer {
     for other in &mut vm.snapshots {
         other.current = false;
     }

@@ -42,6 +42,21 @@ pub struct Vm {
     pub properties: BTreeMap<String, String>,
     #[serde(default)]
     pub snapshots: Vec<Snapshot>,
+    /// What VirtualBox does to it by itself.
+    #[serde(default)]
+    pub busy: Option<Busy>,
+}
+
+/// A state that passes.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Busy {
+    /// VirtualBox's word for it.
+    pub word: String,
+    /// How often it is still seen.
+    pub looks: u32,
+    /// The snapshot that is there afterwards.
+    #[serde(default)]
+    pub takes: Option<String>,
 }
 
 /// A VM as it was.

@@ -19,7 +19,7 @@ pub fn unknown(name: &str) -> Answer {
 /// The VM, if it is off or saved; settings of a running one are locked.
 fn idle<'a>(store: &'a mut Store, name: &str) -> Result<&'a mut Vm, Answer> {
     let vm = store.vm(name).ok_or_else(|| unknown(name))?;
-    if is_on(vm) {
+    if is_on(vm) || vm.busy.is_some() {
         let words = format!(
             "The machine '{}' is already locked for a session (or being unlocked)",
             vm.name
@@ -263,6 +263,7 @@ pub fn show(store: &mut Store, name: &str) -> Answer {
     let Some(vm) = store.vm(name) else {
         return unknown(name);
     };
+    let state = passing(vm).unwrap_or_else(|| vm.state.clone());
     let settings = vm.folder.join(format!("{}.vbox", vm.name));
     if !settings.exists() {
         let words = "The object functionality is limited";
@@ -282,7 +283,7 @@ pub fn show(store: &mut Store, name: &str) -> Answer {
         format!("LogFldr=\"{}\"", vm.folder.join("Logs").display()),
         format!("memory={}", get("memory", "128")),
         format!("cpus={}", get("cpus", "1")),
-        format!("VMState=\"{}\"", vm.state),
+        format!("VMState=\"{state}\""),
     ];
     for (number, controller) in vm.controllers.iter().enumerate() {
         lines.push(format!("storagecontrollername{number}=\"{controller}\""));
@@ -330,4 +331,17 @@ pub fn show(store: &mut Store, name: &str) -> Answer {
         ));
     }
     Answer::said(lines.join("\n") + "\n")
+}
+
+/// The state that the VM is in for one look more.
+fn passing(vm: &mut Vm) -> Option<String> {
+    let busy = vm.busy.as_mut()?;
+    if busy.looks > 0 {
+        busy.looks -= 1;
+        return Some(busy.word.clone());
+    }
+    if let Some(name) = vm.busy.take()?.takes {
+        crate::snapshot::take(vm, &name, format!("id of {name}"));
+    }
+    None
 }
