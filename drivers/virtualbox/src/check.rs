@@ -4,11 +4,13 @@ use nix::sys::statvfs::statvfs;
 use rmachine_driver::{CheckFailure, Operation, ResourceJournal};
 
 use crate::answer::{self, Host, Version};
+use crate::asked;
 use crate::config::Config;
 use crate::failure::{self, chain, found};
 use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
+use crate::network::Kind;
 use crate::register::Register;
 use crate::said::Trouble;
 use crate::survey::Survey;
@@ -66,7 +68,8 @@ pub async fn failures(
     failures.extend(disk(machine));
     failures.extend(iso(machine));
     failures.extend(name(machine, &manage, resources).await);
-    failures.extend(networks(machine, &manage).await);
+    failures.extend(networks(machine, &manage, resources).await);
+    failures.extend(asked::share(machine));
     (failures, warnings)
 }
 
@@ -195,7 +198,11 @@ async fn name(
     ))
 }
 
-async fn networks(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure> {
+async fn networks(
+    machine: &Machine,
+    manage: &VBoxManage,
+    resources: &dyn ResourceJournal,
+) -> Option<CheckFailure> {
     let register = Register::read(&machine.shared());
     let survey = Survey::of(machine, manage, &register, Operation::Check).await;
     let survey = match survey {
@@ -208,12 +215,18 @@ async fn networks(machine: &Machine, manage: &VBoxManage) -> Option<CheckFailure
             ));
         }
     };
-    let error = survey.choose(manage).await.err()?;
-    Some(found(
-        "host-only network",
-        error.to_string(),
-        &error.remedy(),
-    ))
+    match survey.choose(manage).await {
+        Ok(choice) if survey.kind == Kind::Adapter => {
+            asked::address(machine, manage, resources, choice).await
+        }
+        // There, the system gives the addresses.
+        Ok(_) => None,
+        Err(error) => Some(found(
+            "host-only network",
+            error.to_string(),
+            &error.remedy(),
+        )),
+    }
 }
 
 #[cfg(test)]

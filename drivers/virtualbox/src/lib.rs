@@ -12,6 +12,7 @@
 
 mod allowed;
 mod answer;
+mod asked;
 mod attach;
 mod build;
 mod check;

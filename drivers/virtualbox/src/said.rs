@@ -209,7 +209,9 @@ impl Trouble {
                 "`rmachine start` makes it again; start the machine with it and not in VirtualBox"
             }
             Self::DiskFull => "free some space, and run the command again",
-            Self::NoMemory => "stop another VM, or give the machine less with --virtualbox-memory",
+            Self::NoMemory => {
+                "stop another VM, or remove the machine and make it with less --virtualbox-memory"
+            }
             Self::NoServer => {
                 "end what is left of it (VBoxSVC, VBoxXPCOMIPCD) and look into ~/.config/VirtualBox/VBoxSVC.log"
             }
@@ -220,7 +222,7 @@ impl Trouble {
             Self::FileMissing => "put the file back where the message says it was",
             Self::FileDenied => "give the user who runs VirtualBox the right to write there",
             Self::Denied => {
-                "allow the addresses in /etc/vbox/networks.conf, or choose others with --virtualbox-hostonly-cidr"
+                "allow the addresses in /etc/vbox/networks.conf, or remove the machine and choose others with --virtualbox-hostonly-cidr"
             }
             Self::Inaccessible => "put the files back, or remove the machine with `rmachine rm`",
             Self::Unknown => "install a newer VirtualBox",

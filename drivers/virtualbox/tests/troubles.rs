@@ -127,7 +127,7 @@ async fn range_refused_by_virtualbox_itself() {
         str![[r#"
 error: cannot create: giving vboxnet0 the address 192.168.58.1/24 failed: VirtualBox does not allow it
 caused by: "VBoxManage hostonlyif ipconfig vboxnet0 --ip 192.168.58.1 --netmask 255.255.255.0" failed: Code E_ACCESSDENIED (0x80070005) - Access denied (extended info not available)
-hint: allow the addresses in /etc/vbox/networks.conf, or choose others with --virtualbox-hostonly-cidr
+hint: allow the addresses in /etc/vbox/networks.conf, or remove the machine and choose others with --virtualbox-hostonly-cidr
 
 "#]]
     );
@@ -424,4 +424,86 @@ hint: choose another with --virtualbox-hostonly-address, or leave the choice to 
         moving.address().await.unwrap().to_string(),
         "192.168.58.128"
     );
+}
+
+/// What the check says of a machine with these options.
+async fn check_finds(
+    world: &World,
+    flags: impl IntoIterator<Item = (&'static str, FlagValue)>,
+) -> Result<(), String> {
+    let kind = world.kind();
+    let subject = Subject::new(&kind, "asks", flags);
+    let checked = subject.configure().check(&subject.work()).await;
+    checked.map_err(|error| shown(&error))
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had_is_found_before_anything_is_made() {
+    let world = World::new();
+    let asks = |address| {
+        [
+            ("virtualbox-no-share", FlagValue::Switch(true)),
+            ("virtualbox-hostonly-address", text(address)),
+        ]
+    };
+    let told = check_finds(&world, asks("192.168.58.200")).await;
+    assert_data_eq!(
+        told.unwrap_err(),
+        str![[r#"
+error: the pre-create check failed
+address: 192.168.58.200 is among those that the DHCP server gives to anybody (192.168.58.128 to 192.168.58.254)
+  choose another with --virtualbox-hostonly-address, such as 192.168.58.3, or leave the choice to rmachine
+
+"#]]
+    );
+    check_finds(&world, asks("192.168.58.77")).await.unwrap();
+    assert_eq!(world.count("adapters"), 0);
+
+    let kind = world.kind();
+    let has = subject(&kind, "has", asks("192.168.58.77"));
+    let mut driver = has.configure();
+    driver.create(&has.work()).await.unwrap();
+    let told = check_finds(&world, asks("192.168.58.77")).await;
+    let told = told.unwrap_err();
+    assert!(
+        told.contains("192.168.58.77 is another machine's"),
+        "{told}"
+    );
+    // Its own is no other's.
+    driver.check(&has.work()).await.unwrap();
+
+    // The range of a server that is there counts.
+    world.change(|state| state["servers"][0]["lower"] = json!("192.168.58.50"));
+    let told = check_finds(&world, asks("192.168.58.60")).await;
+    let told = told.unwrap_err();
+    assert!(told.contains("(192.168.58.50 to 192.168.58.254)"), "{told}");
+
+    let no_server = [("virtualbox-hostonly-no-dhcp", FlagValue::Switch(true))];
+    let told = check_finds(&world, asks("192.168.58.4").into_iter().chain(no_server)).await;
+    let told = told.unwrap_err();
+    assert!(
+        told.contains("leave out --virtualbox-hostonly-no-dhcp"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_shared_is_found_before_anything_is_made() {
+    let world = World::new();
+    for (directory, wrong) in [
+        (world.path("nowhere"), "does not exist"),
+        (world.path("b2d.iso"), "is no directory"),
+        ("home".into(), "is no absolute path"),
+    ] {
+        let asked = format!("{}:data", directory.display());
+        let told = check_finds(&world, [("virtualbox-share-folder", text(&asked))]).await;
+        let told = told.unwrap_err();
+        assert!(told.contains(wrong), "{told}");
+        assert!(told.contains("--virtualbox-share-folder"), "{told}");
+    }
+    let asked = format!("{}:data", world.path("root").display());
+    check_finds(&world, [("virtualbox-share-folder", text(&asked))])
+        .await
+        .unwrap();
+    assert_eq!(world.count("vms"), 0);
 }
