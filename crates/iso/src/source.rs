@@ -18,7 +18,8 @@ pub struct Source {
     /// The places that have it; the first that gives it is enough.
     pub(crate) urls: Vec<Url>,
     pub(crate) sha256: Option<Sha256>,
-    /// A file of this name that somebody put into the cache is taken for it.
+    /// A file of this name that somebody put into the cache is taken for it: nobody said what it
+    /// must be.
     pub(crate) by_hand: bool,
 }
 
@@ -97,17 +98,22 @@ impl Source {
         })
     }
 
-    /// The same under another name in the cache.
+    /// The same under another name in the cache. What has that name already is not taken for it.
     #[must_use]
     pub fn named(self, name: IsoName) -> Self {
-        Self { name, ..self }
+        Self {
+            by_hand: self.by_hand && self.name == name,
+            name,
+            ..self
+        }
     }
 
-    /// The same, and its checksum must be this.
+    /// The same, and its checksum must be this, also of a file that somebody put into the cache.
     #[must_use]
     pub fn checked(self, sha256: Sha256) -> Self {
         Self {
             sha256: Some(sha256),
+            by_hand: false,
             ..self
         }
     }

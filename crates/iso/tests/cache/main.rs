@@ -254,6 +254,29 @@ async fn an_iso_that_was_put_there_by_hand_is_taken() {
 }
 
 #[tokio::test]
+async fn what_was_put_there_by_hand_is_not_taken_where_somebody_says_what_it_must_be() {
+    let (_dir, cache) = cache();
+    fs::create_dir_all(cache.dir()).unwrap();
+    for file in ["boot2docker.iso", "mine.iso"] {
+        fs::write(cache.dir().join(file), iso("MINE", 50)).unwrap();
+    }
+    let default = Source::boot2docker(None).unwrap();
+    cache.obtain(&default, &Silent).await.unwrap();
+    for wanted in [
+        default.clone().checked(Sha256::of(b"other")),
+        default.clone().named(name("mine")),
+    ] {
+        // Looked at for the first time, and known already.
+        for _ in 0..2 {
+            let error = cache.obtain(&wanted, &Silent).await.unwrap_err();
+            assert!(matches!(error, IsoError::Checksum { .. }), "{error}");
+        }
+    }
+    let same_name = default.clone().named(name(Source::DEFAULT_NAME));
+    cache.obtain(&same_name, &Silent).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_lies_under_another_name_is_not_taken_for_it() {
     let server = Server::start(Behaviour::of(&iso("ONE", 50)));
     let (_dir, cache) = cache();
