@@ -143,19 +143,21 @@ impl Cache {
         let actual = Sha256::of_file(&iso.path)
             .await
             .map_err(IsoError::io("read", &iso.path))?;
-        let recorded: Option<Sha256> =
-            Note::read(&self.note(name)).and_then(|note| note.sha256.parse().ok());
-        match recorded {
+        let note = Note::read(&self.note(name));
+        match note.as_ref().and_then(Note::sha256) {
             Some(expected) if expected != actual => Err(IsoError::Checksum {
                 what: iso.path.display().to_string(),
                 expected,
                 actual,
             }),
             recorded => {
-                self.settle(name, actual, iso.source.clone())?;
+                // Where it is from stays true, also when the file's date has changed.
+                let source = note.and_then(|note| note.source);
+                self.settle(name, actual, source.clone())?;
                 Ok(Verdict {
                     iso: Iso {
                         sha256: Some(actual),
+                        source,
                         ..iso
                     },
                     recorded,
@@ -198,7 +200,8 @@ impl Cache {
         Note::of(&self.path(name), sha256, source)?.write(&self.note(name))
     }
 
-    /// Gives a file in the cache's directory that is whole its name.
+    /// Gives a file in the cache's directory that is whole its name. The note comes first: an ISO
+    /// without one would be taken for one that was put there by hand.
     fn place(
         &self,
         file: &Path,
@@ -206,9 +209,26 @@ impl Cache {
         sha256: Sha256,
         source: Option<String>,
     ) -> Result<Iso, IsoError> {
+        Note::of(file, sha256, source)?.write(&self.note(name))?;
+        self.rename(file, name)
+    }
+
+    /// Goes on with a download that was whole, and noted, when its process was killed.
+    async fn place_noted(&self, name: &IsoName) -> Result<(), IsoError> {
+        let part = self.part(name);
+        let is_noted =
+            |metadata| Some(Note::read(&self.note(name))?.sha256_of(&metadata).is_some());
+        if fs::metadata(&part).ok().and_then(is_noted) == Some(true) {
+            self.rename(&part, name)?;
+            crate::download::discard(&part).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a file its name for good.
+    fn rename(&self, file: &Path, name: &IsoName) -> Result<Iso, IsoError> {
         let path = self.path(name);
         fs::rename(file, &path).map_err(IsoError::io("write", &path))?;
-        self.settle(name, sha256, source)?;
         #[cfg(unix)]
         fs::File::open(&self.dir)
             .and_then(|dir| dir.sync_all())

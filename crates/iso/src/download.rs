@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE,
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Client, Response, StatusCode};
 use rmachine_driver::Report;
@@ -131,16 +131,27 @@ impl Download<'_> {
         }
         let response = request.send().await.map_err(broken)?;
         let from = match (response.status(), resumed) {
-            (StatusCode::PARTIAL_CONTENT, Some((from, _))) => {
+            (StatusCode::PARTIAL_CONTENT, Some((from, noted))) => {
                 if range_start(response.headers()) != Some(from) {
                     self.discard().await?;
                     return Err(answered("the server sent another piece than was asked for"));
+                }
+                // Some servers know Range and not If-Range.
+                if noted.is_some_and(|noted| is_other(&noted, response.headers())) {
+                    self.discard().await?;
+                    return Err(answered("the file has changed meanwhile"));
                 }
                 from
             }
             (StatusCode::OK, _) => {
                 self.begin(url, &response).await?;
                 0
+            }
+            // There is no rest: it broke off after the last byte.
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some((from, _)))
+                if whole_length(response.headers()) == Some(from) =>
+            {
+                return self.sync().await;
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
                 self.discard().await?;
@@ -183,6 +194,12 @@ impl Download<'_> {
             Some(total) if got != total => Err(answered("the server ended too early")),
             _ => file.sync_all().await.map_err(write),
         }
+    }
+
+    async fn sync(&self) -> Result<(), Ended> {
+        let synced = async { self.open().await?.sync_all().await };
+        let failed = |error| Ended::Failed(IsoError::io("write", self.part)(error));
+        synced.await.map_err(failed)
     }
 
     async fn open(&self) -> std::io::Result<File> {
@@ -260,16 +277,36 @@ fn may_pass(status: StatusCode) -> bool {
 
 /// What `If-Range` takes: a strong entity tag, else a date.
 fn version(headers: &HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
-    text(ETAG)
+    text(headers, ETAG)
         .filter(|tag| !tag.starts_with("W/"))
-        .or_else(|| text(LAST_MODIFIED))
+        .or_else(|| text(headers, LAST_MODIFIED))
+        .map(str::to_owned)
+}
+
+/// Whether a server's answer says that it is of another version than the noted one.
+fn is_other(noted: &str, headers: &HeaderMap) -> bool {
+    let kind = if noted.starts_with('"') {
+        ETAG
+    } else {
+        LAST_MODIFIED
+    };
+    text(headers, kind).is_some_and(|version| version != noted)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn range_start(headers: &HeaderMap) -> Option<u64> {
-    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let range = text(headers, CONTENT_RANGE)?;
     let (start, _) = range.strip_prefix("bytes ")?.split_once('-')?;
     start.trim().parse().ok()
+}
+
+/// The length of the file, as a server says it that has nothing at the range that was asked for.
+fn whole_length(headers: &HeaderMap) -> Option<u64> {
+    let range = text(headers, CONTENT_RANGE)?;
+    range.strip_prefix("bytes */")?.trim().parse().ok()
 }
 
 fn broken(error: reqwest::Error) -> Ended {

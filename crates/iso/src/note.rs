@@ -52,15 +52,21 @@ impl Note {
             let mut file = tempfile::Builder::new().prefix(".note-").tempfile_in(dir)?;
             serde_json::to_writer_pretty(&mut file, self).map_err(io::Error::other)?;
             file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
             file.persist(path).map_err(|error| error.error).map(drop)
         };
         written().map_err(IsoError::io("write", path))
     }
 
+    /// The checksum that the file had when it was looked at.
+    pub(crate) fn sha256(&self) -> Option<Sha256> {
+        self.sha256.parse().ok()
+    }
+
     /// The checksum, if the file is still the one that was looked at.
     pub(crate) fn sha256_of(&self, metadata: &Metadata) -> Option<Sha256> {
         let same = metadata.len() == self.size && modified(metadata) == self.modified;
-        same.then(|| self.sha256.parse().ok())?
+        same.then(|| self.sha256())?
     }
 }
 

@@ -7,6 +7,7 @@ use rmachine_driver::Report;
 use super::{Cache, Iso};
 use crate::download::{self, Download};
 use crate::image::Head;
+use crate::note::Note;
 use crate::{IsoError, Sha256, Source};
 
 /// What was found in the cache.
@@ -109,6 +110,7 @@ impl Cache {
     /// What is there, under the lock: a file that nobody has looked at yet is looked at.
     async fn found(&self, source: &Source, report: &dyn Report) -> Result<Found, IsoError> {
         let name = source.name();
+        self.place_noted(name).await?;
         let iso = match self.named(name) {
             Ok(iso) => iso,
             Err(IsoError::Unknown { .. }) => return Ok(Found::Nothing),
@@ -123,16 +125,19 @@ impl Cache {
             let actual = Sha256::of_file(&iso.path)
                 .await
                 .map_err(IsoError::io("read", &iso.path))?;
+            // The same file with another date, as a copy of the store has it, is still from there.
+            let noted = Note::read(&self.note(name)).filter(|note| note.sha256() == Some(actual));
             let as_published = source.sha256() == Some(actual);
-            if source.by_hand && !as_published {
+            if source.by_hand && !as_published && noted.is_none() {
                 report.warn(&format!(
                     "{} ({}) is not the published one, and is taken as it is",
                     iso.path.display(),
                     iso.label
                 ));
             }
-            let origin = as_published.then(|| source.urls.last().map(ToString::to_string));
-            self.settle(name, actual, origin.flatten())?;
+            let published = || as_published.then(|| source.urls.last().map(ToString::to_string))?;
+            let origin = noted.and_then(|note| note.source).or_else(published);
+            self.settle(name, actual, origin)?;
         }
         let settled = self.settled(source)?;
         Ok(settled.map_or(Found::Nothing, Found::Iso))

@@ -142,6 +142,102 @@ async fn a_file_that_changed_meanwhile_is_downloaded_from_its_beginning() {
 }
 
 #[tokio::test]
+async fn pieces_of_another_version_are_not_put_together() {
+    let server = Server::start(Behaviour {
+        if_range: false,
+        cuts: vec![200_000, 0, 0, 0, 0],
+        ..Behaviour::of(&iso("ONE", 600))
+    });
+    let (_dir, cache) = cache();
+    cache.obtain(&source(&server), &Silent).await.unwrap_err();
+    let newer = iso("TWO", 600);
+    server.change(|server| {
+        server.body = newer.clone();
+        server.etag = Some("\"two\"");
+    });
+    let told = Told::default();
+    let got = cache.obtain(&source(&server), &told).await.unwrap();
+    assert!(fs::read(&got.path).unwrap() == newer, "{}", told.text());
+    assert!(
+        told.text().contains("the file has changed meanwhile"),
+        "{}",
+        told.text()
+    );
+}
+
+#[tokio::test]
+async fn a_download_that_ended_with_its_last_byte_is_whole() {
+    let image = iso("ONE", 300);
+    let server = Server::start(Behaviour::of(&image));
+    let (_dir, cache) = cache();
+    fs::create_dir_all(cache.dir()).unwrap();
+    let origin = format!(
+        r#"{{"Url": "{}", "Version": "\"one\""}}"#,
+        server.url("/b.iso")
+    );
+    fs::write(cache.dir().join(".b.part.json"), origin).unwrap();
+    fs::write(cache.dir().join(".b.part"), &image).unwrap();
+    let got = cache.obtain(&source(&server), &Silent).await.unwrap();
+    assert_eq!(fs::read(&got.path).unwrap(), image);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0].range, Some(format!("bytes={}-", image.len())));
+    assert_tidy(&cache);
+
+    // A part that is longer than the file is none of it.
+    cache.remove(&name("b"), &Silent).await.unwrap();
+    let origin = format!(
+        r#"{{"Url": "{}", "Version": "\"one\""}}"#,
+        server.url("/b.iso")
+    );
+    fs::write(cache.dir().join(".b.part.json"), origin).unwrap();
+    fs::write(cache.dir().join(".b.part"), iso("ONE", 301)).unwrap();
+    let got = cache.obtain(&source(&server), &Silent).await.unwrap();
+    assert_eq!(fs::read(&got.path).unwrap(), image);
+}
+
+#[tokio::test]
+async fn a_download_that_is_noted_gets_its_name_later() {
+    let server = Server::start(Behaviour::of(&iso("TWO", 300)));
+    let (_dir, cache) = cache();
+    // What is in the way stands for an end of the process just before the file gets its name.
+    let place = cache.dir().join("b.iso");
+    fs::create_dir_all(&place).unwrap();
+    let error = cache
+        .obtain_anew(&source(&server), &Silent)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, IsoError::Io { .. }), "{error}");
+    fs::remove_dir(&place).unwrap();
+    fs::write(&place, iso("ONE", 300)).unwrap();
+
+    let got = cache.obtain(&source(&server), &Silent).await.unwrap();
+    assert_eq!(got.label, "TWO");
+    assert_eq!(got.source, Some(server.url("/b.iso")));
+    assert_eq!(server.requests().len(), 1);
+    assert_tidy(&cache);
+}
+
+#[tokio::test]
+async fn a_file_with_another_date_is_still_from_where_it_came() {
+    let server = Server::start(Behaviour::of(&iso("ONE", 300)));
+    let (_dir, cache) = cache();
+    let source = source(&server);
+    let got = cache.obtain(&source, &Silent).await.unwrap();
+    let touch = || {
+        let file = fs::File::options().write(true).open(&got.path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    touch();
+    assert_eq!(cache.obtain(&source, &Silent).await.unwrap(), got);
+    touch();
+    let verdict = cache.verify(&got.name, &Silent).await.unwrap();
+    assert_eq!((verdict.iso, verdict.recorded), (got.clone(), got.sha256));
+    assert_eq!(cache.obtain(&source, &Silent).await.unwrap(), got);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn pieces_that_do_not_belong_together_are_found_by_the_checksum() {
     let image = iso("ONE", 600);
     // Without a version, only the checksum can tell.

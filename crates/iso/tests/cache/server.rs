@@ -14,6 +14,8 @@ pub struct Behaviour {
     pub etag: Option<&'static str>,
     /// Whether it knows ranges.
     pub ranges: bool,
+    /// Whether it sends a range only of the version that was asked for.
+    pub if_range: bool,
     /// After how many bytes each of the first answers is cut off.
     pub cuts: Vec<usize>,
     /// The status of each of the first answers, before those that are good.
@@ -30,6 +32,7 @@ impl Behaviour {
             body: body.to_vec(),
             etag: Some("\"one\""),
             ranges: true,
+            if_range: true,
             cuts: Vec::new(),
             refusals: Vec::new(),
             pause: Duration::ZERO,
@@ -111,6 +114,7 @@ fn answer(
     }
     let current = match &request.if_range {
         None => true,
+        Some(_) if !now.if_range => true,
         Some(version) => now.etag == Some(version.as_str()),
     };
     let from = request
