@@ -7,7 +7,7 @@ use std::str::FromStr;
 use sha2::Digest as _;
 
 /// A SHA-256 checksum.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {

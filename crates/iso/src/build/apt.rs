@@ -60,14 +60,9 @@ impl Apt<'_> {
             }
         }
         chosen.sort();
-        self.fetch(&chosen, report).await?;
-        let mut fetched = Vec::new();
-        for package in chosen {
-            let path = self.file_of(&package);
-            let sha256 = checksum(&path).await?.to_string();
-            fetched.push((LockedPackage { sha256, ..package }, path));
-        }
-        Ok(fetched)
+        let missing = self.missing(&chosen, report).await?;
+        self.fetch(&missing, report).await?;
+        Ok(self.with_files(&chosen))
     }
 
     /// The packages of a list: those of the cache, the rest from the archive.
@@ -76,29 +71,40 @@ impl Apt<'_> {
         lock: &PackageLock,
         report: &dyn Report,
     ) -> Result<Vec<Fetched>, BuildError> {
-        let missing = |package: &&LockedPackage| !self.file_of(package).is_file();
-        if lock.packages.iter().any(|package| missing(&package)) {
+        let missing = self.missing(&lock.packages, report).await?;
+        if !missing.is_empty() {
             self.update(report).await?;
-            self.fetch(&lock.packages, report).await?;
+            self.fetch(&missing, report).await?;
         }
-        let mut fetched = Vec::new();
-        for package in &lock.packages {
+        Ok(self.with_files(&lock.packages))
+    }
+
+    /// The packages that the cache does not have, or not as they should be: a file may have been
+    /// cut off with the power.
+    async fn missing<'p>(
+        &self,
+        packages: &'p [LockedPackage],
+        report: &dyn Report,
+    ) -> Result<Vec<&'p LockedPackage>, BuildError> {
+        let mut missing = Vec::new();
+        for package in packages {
             let path = self.file_of(package);
-            let actual = checksum(&path).await?;
-            match package.sha256.parse::<Sha256>() {
-                Ok(expected) if expected != actual => {
-                    // It must not stand in the way of the right one.
-                    fs::remove_file(&path).map_err(BuildError::io("remove", &path))?;
-                    return Err(BuildError::Package {
-                        package: package.as_argument(),
-                        expected,
-                        actual,
-                    });
-                }
-                _ => fetched.push((package.clone(), path)),
+            if !path.is_file() {
+                missing.push(package);
+            } else if checksum(&path).await? != package.sha256 {
+                let path = path.display();
+                report.warn(&format!(
+                    "{path} has the wrong checksum; it is fetched anew"
+                ));
+                missing.push(package);
             }
         }
-        Ok(fetched)
+        Ok(missing)
+    }
+
+    fn with_files(&self, packages: &[LockedPackage]) -> Vec<Fetched> {
+        let with_file = |package: &LockedPackage| (package.clone(), self.file_of(package));
+        packages.iter().map(with_file).collect()
     }
 
     /// Tells apt what the archive has.
@@ -132,16 +138,12 @@ impl Apt<'_> {
         self.runner.run(run, args).await.map(drop)
     }
 
-    /// Fetches what the cache of packages does not have.
+    /// Fetches packages into the cache; one with the wrong checksum does not get there.
     async fn fetch(
         &self,
-        packages: &[LockedPackage],
+        missing: &[&LockedPackage],
         report: &dyn Report,
     ) -> Result<(), BuildError> {
-        let missing: Vec<&LockedPackage> = packages
-            .iter()
-            .filter(|package| !self.file_of(package).is_file())
-            .collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -168,10 +170,18 @@ impl Apt<'_> {
             })?;
         for package in missing {
             let from = dir.join(package.file_name());
-            let to = self.file_of(package);
-            fs::rename(&from, &to).map_err(BuildError::io("move", from))?;
+            let actual = checksum(&from).await?;
+            if actual != package.sha256 {
+                return Err(BuildError::Package {
+                    package: package.as_argument(),
+                    expected: package.sha256,
+                    actual,
+                });
+            }
+            sync(&from)?;
+            fs::rename(&from, self.file_of(package)).map_err(BuildError::io("move", from))?;
         }
-        Ok(())
+        sync(self.work.packages())
     }
 
     /// What every call of apt-get here is told: nothing of this computer's own packages counts.
@@ -192,6 +202,8 @@ impl Apt<'_> {
             "APT::Sandbox::User=".to_owned(),
             "Debug::NoLocking=true".to_owned(),
             "Acquire::Languages=none".to_owned(),
+            // What it prints beside a URI, in place of an MD5 sum.
+            "Acquire::ForceHash=SHA256".to_owned(),
         ] {
             options.extend(["-o".to_owned(), option]);
         }
@@ -251,9 +263,10 @@ impl Archives {
     }
 }
 
-/// The package of a line of `--print-uris`: `'URI' NAME_VERSION_ARCH.deb SIZE SUM`.
+/// The package of a line of `--print-uris`: `'URI' NAME_VERSION_ARCH.deb SIZE SHA256:SUM`.
 fn parse_uri_line(line: &str) -> Option<LockedPackage> {
-    let file = line.split_once("' ")?.1.split(' ').next()?;
+    let mut words = line.split_once("' ")?.1.split(' ');
+    let (file, _size, sum) = (words.next()?, words.next()?, words.next()?);
     let mut parts = file.strip_suffix(".deb")?.split('_');
     let package = LockedPackage {
         name: parts.next()?.to_owned(),
@@ -262,7 +275,7 @@ fn parse_uri_line(line: &str) -> Option<LockedPackage> {
             .ok()?
             .into_owned(),
         architecture: parts.next()?.to_owned(),
-        sha256: String::new(),
+        sha256: sum.strip_prefix("SHA256:")?.parse().ok()?,
     };
     parts.next().is_none().then_some(package)
 }
@@ -273,6 +286,13 @@ async fn checksum(path: &Path) -> Result<Sha256, BuildError> {
         .map_err(BuildError::io("read", path))
 }
 
+/// Sees to it that a file, or the names in a directory, outlive a power cut.
+fn sync(path: &Path) -> Result<(), BuildError> {
+    fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(BuildError::io("write", path))
+}
+
 /// The lines of a list that are no comments.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().map(str::trim);
@@ -280,46 +300,4 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_apt_would_fetch() {
-        let line = "'http://x/pool/o/openssh-client_9.2p1-2%2bdeb12u10_amd64.deb' \
-                    openssh-client_1%3a9.2p1-2+deb12u10_amd64.deb 993532 MD5Sum:ee09";
-        let package = parse_uri_line(line).unwrap();
-        assert_eq!(package.as_argument(), "openssh-client=1:9.2p1-2+deb12u10");
-        assert_eq!(
-            package.file_name(),
-            "openssh-client_1%3a9.2p1-2+deb12u10_amd64.deb"
-        );
-        for bad in [
-            "",
-            "E: no",
-            "'http://x' a.deb 1",
-            "'http://x' a_1_amd64_x.deb 1 S",
-        ] {
-            assert_eq!(parse_uri_line(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn finds_the_archives_that_apt_uses() {
-        let said = "Debian/Debian-Security/main http://s/debian-security/\n\
-                    Docker/Docker CE/stable https://d/\n\
-                    Debian/Debian/contrib http://c/\nDebian/Debian/main http://m/debian/\n";
-        let archives = Archives::parse(said).unwrap();
-        assert_eq!(archives.main, "http://m/debian/");
-        assert_eq!(
-            archives.security.as_deref(),
-            Some("http://s/debian-security/")
-        );
-        assert_eq!(Archives::parse("Ubuntu/Ubuntu/main http://u/\n"), None);
-    }
-
-    #[test]
-    fn nothing_is_wanted_and_left_out() {
-        let without: Vec<&str> = lines(WITHOUT).collect();
-        assert!(lines(WANTED).all(|name| !without.contains(&name)));
-    }
-}
+mod tests;

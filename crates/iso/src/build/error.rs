@@ -57,10 +57,8 @@ pub enum BuildError {
         package: String,
     },
 
-    /// A package is not the one that was locked.
-    #[error(
-        "{package} is another one than the list of packages says: {actual} in place of {expected}"
-    )]
+    /// A package is not the one that the list of packages, or the archive's, means.
+    #[error("{package} has the wrong checksum: {actual} in place of {expected}")]
     Package {
         /// The package, as name=version.
         package: String,

@@ -33,8 +33,8 @@ pub struct LockedPackage {
     pub version: String,
     /// `amd64` or `all`.
     pub architecture: String,
-    /// The checksum of the file, in hexadecimal digits.
-    pub sha256: String,
+    /// The checksum of the file.
+    pub sha256: Sha256,
 }
 
 impl LockedPackage {
@@ -116,12 +116,12 @@ impl FromStr for PackageLock {
                         return Err(wrong(number, "it names no package of Debian"));
                     }
                     let sum = sha256.parse::<Sha256>();
-                    let sum = sum.map_err(|error| wrong(number, &error.to_string()))?;
+                    let sha256 = sum.map_err(|error| wrong(number, &error.to_string()))?;
                     packages.push(LockedPackage {
                         name: (*name).to_owned(),
                         version: (*version).to_owned(),
                         architecture: (*architecture).to_owned(),
-                        sha256: sum.to_string(),
+                        sha256,
                     });
                 }
                 _ => return Err(wrong(number, "it is neither engine, epoch nor package")),
@@ -161,7 +161,7 @@ mod tests {
                 name: "docker.io".to_owned(),
                 version: version.to_owned(),
                 architecture: "amd64".to_owned(),
-                sha256: Sha256::of(b"").to_string(),
+                sha256: Sha256::of(b""),
             }],
         }
     }
