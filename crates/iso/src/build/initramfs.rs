@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::apt::lines;
+use super::modes;
 use super::modules::{self, Needs};
 use super::program::{Run, Runner};
 use super::root::{Tree, entries, write};
@@ -52,6 +53,7 @@ pub(super) async fn make(
         }
     }
     modules::index(runner, &early, &tree.release).await?;
+    modes::settle_all(&early)?;
 
     let mut names = Vec::new();
     list(&early, Path::new("."), &mut names)?;

@@ -16,6 +16,7 @@ mod files;
 mod initramfs;
 mod iso;
 mod lockfile;
+mod modes;
 mod modules;
 mod program;
 mod root;
@@ -106,6 +107,7 @@ pub async fn build(
     let version = lock.engine_version();
     root::arrange(&tree, engine, &version)?;
     modules::keep(&runner, &tree).await?;
+    modes::settle_root(&tree.root)?;
     report.step("packing the initramfs");
     initramfs::make(&runner, &work, &tree, epoch).await?;
     report.step("compressing the root of the image");

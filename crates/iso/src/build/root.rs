@@ -104,8 +104,7 @@ pub(super) fn arrange(tree: &Tree, engine: BuildEngine, version: &str) -> Result
         &root.join("etc/ssl/certs/ca-certificates.crt"),
         0o644,
         &authorities(root)?,
-    )?;
-    readable(root)
+    )
 }
 
 fn os_release(engine: BuildEngine, version: &str) -> Result<String, BuildError> {
@@ -158,35 +157,6 @@ fn merge(from: &Path, to: &Path) -> Result<(), BuildError> {
     fs::remove_dir(from).map_err(BuildError::io("remove", from))
 }
 
-/// Lets everybody read what its owner reads, whatever the umask here is; what is for nobody else
-/// stays so.
-fn readable(dir: &Path) -> Result<(), BuildError> {
-    for entry in entries(dir)? {
-        let metadata = fs::symlink_metadata(&entry).map_err(BuildError::io("read", &entry))?;
-        if metadata.is_symlink() {
-            continue;
-        }
-        let ours = FILES.iter().any(|(name, ..)| entry.ends_with(name));
-        let mode = metadata.permissions().mode() & 0o7777;
-        // Executable for its owner, so for all.
-        let all = mode | 0o444 | (mode & 0o100) >> 3 | (mode & 0o100) >> 6;
-        let setuid = if entry.ends_with("usr/bin/sudo") {
-            0o4000
-        } else {
-            0
-        };
-        let private =
-            entry.ends_with("etc/sudoers") || DIRECTORIES.iter().any(|(n, _)| entry.ends_with(n));
-        if !ours && !private && mode != all | setuid {
-            set_mode(&entry, all | setuid)?;
-        }
-        if metadata.is_dir() {
-            readable(&entry)?;
-        }
-    }
-    Ok(())
-}
-
 /// What is in a directory, by name.
 pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
@@ -228,7 +198,7 @@ fn link(target: &str, path: &Path) -> Result<(), BuildError> {
     symlink(target, path).map_err(BuildError::io("write", path))
 }
 
-fn set_mode(path: &Path, mode: u32) -> Result<(), BuildError> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), BuildError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(BuildError::io("set the permissions of", path))
 }
@@ -263,23 +233,5 @@ mod tests {
         let text = os_release(BuildEngine::V20_10, "20.10.24").unwrap();
         assert!(text.contains("\nID=boot2docker\n"), "{text}");
         assert!(text.contains("\nVERSION_ID=20.10.24\n"), "{text}");
-    }
-
-    #[test]
-    fn nobody_is_shut_out_by_the_umask() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        for (name, mode, expected) in [
-            ("usr/bin/x", 0o700, 0o755),
-            ("usr/share/y", 0o600, 0o644),
-            ("usr/bin/sudo", 0o755, 0o4755),
-            ("etc/shadow", 0o600, 0o600),
-            ("etc/sudoers", 0o440, 0o440),
-        ] {
-            write(&at(name), mode, "").unwrap();
-            readable(dir.path()).unwrap();
-            let now = fs::metadata(at(name)).unwrap().permissions().mode() & 0o7777;
-            assert_eq!(now, expected, "{name}");
-        }
     }
 }
