@@ -37,11 +37,15 @@ pub struct Surroundings {
 /// Every kind of driver, in the order in which help lists them.
 pub fn kinds(surroundings: Surroundings) -> Vec<Box<dyn DriverKind>> {
     let isos = Isos::new(surroundings.isos, surroundings.iso_mirror);
+    let virtualbox = rmachine_virtualbox::Surroundings {
+        ssh: surroundings.ssh.clone(),
+        ..surroundings.virtualbox
+    };
     vec![
         Box::new(DockerKind::new(surroundings.home)),
         Box::new(Generic::new(surroundings.ssh)),
         Box::new(UrlOnly),
-        Box::new(VirtualBoxKind::new(surroundings.virtualbox, Arc::new(isos))),
+        Box::new(VirtualBoxKind::new(virtualbox, Arc::new(isos))),
     ]
 }
 

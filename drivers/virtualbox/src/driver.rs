@@ -1,27 +1,18 @@
-use std::time::{Duration, Instant};
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use rmachine_driver::{
     Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, Operation,
     Snapshot, SnapshotName, SshEndpoint, Work,
 };
-use tokio::time::sleep;
 
-use crate::answer::{self, VmSnapshot};
+use crate::answer::VmSnapshot;
 use crate::config::ENGINE_PORT;
 use crate::machine::Machine;
-use crate::{check, create, failure, keys, power, remove, snapshot};
+use crate::{address, check, create, keys, power, remove, snapshot};
 
 /// The name that `--driver` takes.
 pub const NAME: &str = "virtualbox";
-
-/// How long a running machine may take to tell its address, where only it knows it.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(20);
-
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Where the machine's guest additions tell the address of its second card.
-const ADDRESS_PROPERTY: &str = "/VirtualBox/GuestInfo/Net/1/V4/IP";
 
 #[async_trait]
 impl Driver for Machine {
@@ -99,12 +90,12 @@ impl Driver for Machine {
 
     async fn address(&self) -> Result<HostAddress, DriverError> {
         self.must_run().await?;
-        if self.config.address_kept
-            && let Some(address) = self.config.ip_address
-        {
-            return Ok(HostAddress::Ip(address.into()));
-        }
-        self.told_address().await
+        let kept = self.config.ip_address.filter(|_| self.config.address_kept);
+        let address = match kept {
+            Some(address) => address,
+            None => address::told(self).await?,
+        };
+        Ok(HostAddress::Ip(address.into()))
     }
 
     async fn url(&self) -> Result<String, DriverError> {
@@ -118,16 +109,7 @@ impl Driver for Machine {
 
     async fn ssh(&self) -> Result<Option<SshEndpoint>, DriverError> {
         self.must_run().await?;
-        Ok(Some(SshEndpoint {
-            host: HostAddress::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
-            port: Some(self.config.ssh_port),
-            user: Some(self.config.ssh_user.clone()),
-            identity: Some(self.config.ssh_key_path.clone()),
-            known_hosts: keys::known_hosts(&self.context.machine_dir),
-            host_key_alias: self.context.name.to_string(),
-            use_ssh_config: false,
-            sudo_password_file: None,
-        }))
+        Ok(Some(self.endpoint()))
     }
 
     async fn snapshots(&self) -> Result<Vec<Snapshot>, DriverError> {
@@ -166,30 +148,17 @@ impl Machine {
         }
     }
 
-    /// The address that the machine itself tells VirtualBox, once its guest additions run.
-    async fn told_address(&self) -> Result<HostAddress, DriverError> {
-        let manage = self.manage(Operation::Inspect)?;
-        let began = Instant::now();
-        loop {
-            let told = manage.run(["guestproperty", "get", self.reference(), ADDRESS_PROPERTY]);
-            let told = told.await.map_err(|error| {
-                failure::manage(
-                    Operation::Inspect,
-                    "asking for the machine's address",
-                    error,
-                )
-            })?;
-            if let Some(address) = answer::guest_property(&told).and_then(|a| a.parse().ok()) {
-                return Ok(HostAddress::Ip(address));
-            }
-            if began.elapsed() >= ADDRESS_LIMIT {
-                return Err(DriverError::Timeout {
-                    waiting_for: "the machine's guest additions to tell its address".to_owned(),
-                    limit: ADDRESS_LIMIT,
-                    last: "none is told".to_owned(),
-                });
-            }
-            sleep(PAUSE).await;
+    /// Where the sshd of a running machine is.
+    pub fn endpoint(&self) -> SshEndpoint {
+        SshEndpoint {
+            host: HostAddress::Ip(Ipv4Addr::LOCALHOST.into()),
+            port: Some(self.config.ssh_port),
+            user: Some(self.config.ssh_user.clone()),
+            identity: Some(self.config.ssh_key_path.clone()),
+            known_hosts: keys::known_hosts(&self.context.machine_dir),
+            host_key_alias: self.context.name.to_string(),
+            use_ssh_config: false,
+            sudo_password_file: None,
         }
     }
 }

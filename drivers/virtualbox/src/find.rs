@@ -1,6 +1,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use rmachine_ssh::ConnectOptions;
+
 /// What of the program's surroundings matters to this driver.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -22,6 +24,8 @@ pub struct Surroundings {
     pub locale: Option<OsString>,
     /// The operating system that VirtualBox runs on.
     pub system: System,
+    /// How machines are asked over SSH.
+    pub ssh: ConnectOptions,
 }
 
 /// The operating system that VirtualBox runs on, as far as it behaves differently there.
@@ -47,6 +51,7 @@ impl Default for Surroundings {
             config_home: None,
             locale: None,
             system: System::default(),
+            ssh: ConnectOptions::default(),
         }
     }
 }

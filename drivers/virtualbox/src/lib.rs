@@ -6,10 +6,11 @@
 //! leniently and whose complaints are explained; settings that are docker-machine's keep its names,
 //! so that both programs can have the same machines.
 //!
-//! The crate knows VirtualBox and nothing of provisioning; where ISO images come from it is told
-//! ([`IsoSource`]). Start reading at [`VirtualBoxKind`], then `driver.rs`; what is decided without
+//! The crate knows VirtualBox and nothing of provisioning; it speaks SSH only to ask a machine for
+//! an address that nobody else knows. Where ISO images come from it is told ([`IsoSource`]). Start reading at [`VirtualBoxKind`], then `driver.rs`; what is decided without
 //! VirtualBox is in `network.rs` (which network, which address) and `build.rs` (what a VM lacks).
 
+mod address;
 mod allowed;
 mod answer;
 mod asked;

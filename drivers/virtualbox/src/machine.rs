@@ -1,7 +1,8 @@
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmachine_driver::{DriverConfig, DriverContext, DriverError, Operation, Work};
@@ -38,6 +39,8 @@ pub struct Machine {
     pub iso: Arc<dyn IsoSource>,
     /// Whether the VM was seen running by this very value, which has not ended it since.
     running: AtomicBool,
+    /// The address that it has told since it was seen running.
+    told: Mutex<Option<Ipv4Addr>>,
 }
 
 impl Machine {
@@ -63,6 +66,7 @@ impl Machine {
             surroundings,
             iso,
             running: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 
@@ -115,9 +119,22 @@ impl Machine {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Remembers whether the VM runs.
+    /// Remembers whether the VM runs. One that does not may have another address when it does.
     pub fn remember_running(&self, running: bool) {
         self.running.store(running, Ordering::Relaxed);
+        if !running {
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// The address that the machine has told, without asking again.
+    pub fn told_address(&self) -> Option<Ipv4Addr> {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the address that the machine has told.
+    pub fn remember_told(&self, address: Ipv4Addr) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
     /// The lock under which VMs, adapters and DHCP servers come and go.

@@ -16,6 +16,7 @@ use world::{World, subject, text};
 #[tokio::test]
 async fn a_machine_of_docker_machine_is_driven_and_removed() {
     let world = World::new();
+    world.wish(json!({"additions": true}));
     let kind = world.kind();
     let subject = subject(&kind, "old", []);
     let directory = subject.machine_dir().to_str().unwrap().to_owned();

@@ -4,15 +4,18 @@ use std::path::Path;
 
 use crate::answer::{Answer, FAILURE, INVALID, LOCKED, WRONG_STATE, usage};
 use crate::network::network_of;
-use crate::state::{Store, Vm};
-use crate::vm::{MACHINE, SESSION, add_rule, is_on, option, unknown};
+use crate::state::{Net, Server, Store, Vm};
+use crate::vm::{CARD, MACHINE, SESSION, add_rule, is_on, option, unknown};
 use crate::wishes::Wishes;
+
+/// Where a VM that runs has the address that it got; no property that VirtualBox has.
+const ADDRESS: &str = "/VirtualBox/GuestInfo/got";
 
 const CONSOLE: &str = "ConsoleWrap, interface IConsole, callee nsISupports";
 
 pub fn start(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> Answer {
     let adapters: Vec<String> = store.all.adapters.iter().map(|a| a.name.clone()).collect();
-    let servers = store.all.servers.clone();
+    let (servers, nets) = (store.all.servers.clone(), store.all.nets.clone());
     let taken: Vec<u16> = store
         .all
         .vms
@@ -73,13 +76,14 @@ pub fn start(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> A
     }
     write_log(vm, &log, false);
     vm.state = "running".to_owned();
-    give_address(vm, &servers);
+    let address = address(vm, &servers, &nets);
+    boot(vm, address, wishes);
     Answer::said(format!(
         "{waiting}VM \"{name}\" has been successfully started.\n"
     ))
 }
 
-fn ports(vm: &Vm) -> Vec<u16> {
+pub fn ports(vm: &Vm) -> Vec<u16> {
     let port = |rule: &String| rule.split(',').nth(2)?.parse().ok();
     vm.rules.values().filter_map(port).collect()
 }
@@ -110,26 +114,56 @@ fn write_log(vm: &Vm, text: &str, more: bool) {
     }
 }
 
-/// What the guest additions would tell after the system has asked for an address.
-fn give_address(vm: &mut Vm, servers: &[crate::state::Server]) {
-    let card = vm
-        .settings
-        .get("macaddress2")
-        .map(|c| c.to_lowercase())
-        .unwrap_or_default();
-    let adapter = vm
-        .settings
-        .get("hostonlyadapter2")
-        .cloned()
-        .unwrap_or_default();
-    let server = servers
-        .iter()
-        .find(|s| s.network == network_of(&adapter) && s.enabled);
-    if let Some(server) = server {
-        let address = server.kept.get(&card).unwrap_or(&server.lower).clone();
-        vm.properties
-            .insert("/VirtualBox/GuestInfo/Net/1/V4/IP".to_owned(), address);
+/// The address that the system gets for the VM's second card, once it has asked for one.
+fn address(vm: &Vm, servers: &[Server], nets: &[Net]) -> Option<String> {
+    let setting = |name: &str| vm.settings.get(name).map(String::as_str);
+    if let Some(name) = setting("host-only-net2") {
+        let net = nets.iter().find(|net| net.name == name)?;
+        // The first one is this computer's.
+        let first: Ipv4Addr = net.lower.parse().ok()?;
+        return Some(Ipv4Addr::from_bits(first.to_bits() + 1).to_string());
     }
+    let network = network_of(setting("hostonlyadapter2")?);
+    let server = servers.iter().find(|s| s.network == network && s.enabled)?;
+    let kept = server.kept.get(&card(vm).to_lowercase());
+    Some(kept.unwrap_or(&server.lower).clone())
+}
+
+/// The hardware address of the VM's second card.
+fn card(vm: &Vm) -> String {
+    let given = vm.settings.get("macaddress2").cloned();
+    given.unwrap_or_else(|| CARD.to_owned())
+}
+
+/// The system asks for an address. It is told by its guest additions where there are some, and
+/// otherwise to who comes in.
+fn boot(vm: &mut Vm, address: Option<String>, wishes: &Wishes) {
+    let Some(address) = address else {
+        return;
+    };
+    if wishes.additions {
+        let told = "/VirtualBox/GuestInfo/Net/1/V4/IP".to_owned();
+        vm.properties.insert(told, address.clone());
+    }
+    vm.properties.insert(ADDRESS.to_owned(), address);
+}
+
+/// What `ip address show` prints in a VM that runs.
+pub fn interfaces(vm: &Vm) -> String {
+    let card = card(vm).to_lowercase();
+    let pairs: Vec<&str> = (0..6).filter_map(|n| card.get(n * 2..n * 2 + 2)).collect();
+    let address = vm.properties.get(ADDRESS);
+    let inet = address.map(|it| format!("    inet {it}/24 scope global eth1\n"));
+    let ether = |card: &str| format!("    link/ether {card} brd ff:ff:ff:ff:ff:ff\n");
+    [
+        "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500\n",
+        &ether("08:00:27:00:00:01"),
+        "    inet 10.0.2.15/24 scope global eth0\n",
+        "3: eth1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500\n",
+        &ether(&pairs.join(":")),
+        &inet.unwrap_or_default(),
+    ]
+    .concat()
 }
 
 pub fn control(store: &mut Store, wishes: &Wishes, name: &str, rest: &[&str]) -> Answer {

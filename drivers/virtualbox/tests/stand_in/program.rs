@@ -1,6 +1,6 @@
 //! A VBoxManage for tests: it has VMs, adapters and DHCP servers in a file beside itself, answers
 //! as VirtualBox 7.2 does (`tests/recordings.rs` holds it against what that one printed), and
-//! starts nothing.
+//! starts nothing. Called as `ssh` it leads into those VMs.
 //!
 //! Its directory is where it is called by its name from, so that each test links it into one of
 //! its own. There it finds what a test wants (`wishes.json`) and writes down every call (`calls`).
@@ -12,10 +12,12 @@ mod life;
 mod medium;
 mod network;
 mod snapshot;
+mod ssh;
 mod state;
 mod vm;
 mod wishes;
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,11 +26,18 @@ use answer::{Answer, usage};
 use state::Store;
 use wishes::Wishes;
 
+/// The name by which it is another program.
+const SSH: &str = "ssh";
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from).unwrap_or_default();
     let directory = program.parent().unwrap_or(Path::new("."));
-    let words: Vec<String> = arguments
+    let called = program.file_name().filter(|name| *name == SSH);
+    let words: Vec<String> = called
+        .map(OsStr::to_owned)
+        .into_iter()
+        .chain(arguments)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     note(directory, &words);
@@ -61,6 +70,7 @@ fn note(directory: &Path, words: &[String]) {
 fn run(store: &mut Store, wishes: &Wishes, words: &[String]) -> Answer {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
+        [SSH, ref rest @ ..] => ssh::ssh(store, wishes, rest),
         ["--version"] => Answer::said(format!("{}\n", wishes.version)),
         ["list", "hostinfo"] => Answer::said(wishes.host_info()),
         ["list", "vms", ref more @ ..] => vm::list(store, more.contains(&"--long")),

@@ -8,6 +8,9 @@ use crate::wishes::Wishes;
 pub const MACHINE: &str = "MachineWrap, interface IMachine, callee nsISupports";
 pub const SESSION: &str = "SessionMachine, interface IMachine, callee nsISupports";
 
+/// The hardware address that a second card has by itself.
+pub const CARD: &str = "0800270A0B0C";
+
 pub fn unknown(name: &str) -> Answer {
     Answer::refused(
         &format!("Could not find a registered machine named '{name}'"),
@@ -312,10 +315,7 @@ pub fn show(store: &mut Store, name: &str) -> Answer {
                     get("host-only-net2", "")
                 ));
             }
-            lines.push(format!(
-                "macaddress2=\"{}\"",
-                get("macaddress2", "0800270A0B0C")
-            ));
+            lines.push(format!("macaddress2=\"{}\"", get("macaddress2", CARD)));
             lines.push("cableconnected2=\"on\"".to_owned());
             lines.push(format!("nic2=\"{nic}\""));
             lines.push(format!("nictype2=\"{}\"", get("nictype2", "82540EM")));

@@ -21,6 +21,10 @@ pub struct Wishes {
     pub allowed: Vec<String>,
     /// Machines do not listen to their power button.
     pub deaf: bool,
+    /// Guest additions run in the machines, and tell their addresses.
+    pub additions: bool,
+    /// Machines let nobody in over SSH.
+    pub locked_out: bool,
     /// Processors without virtualization.
     pub no_virtualization: bool,
     /// Commands that fail, by how they begin.
@@ -56,6 +60,8 @@ impl Default for Wishes {
             old: false,
             allowed: (56..64).map(|n| format!("192.168.{n}.")).collect(),
             deaf: false,
+            additions: false,
+            locked_out: false,
             no_virtualization: false,
             failures: Vec::new(),
             kills_at: 0,

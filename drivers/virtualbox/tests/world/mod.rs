@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rmachine_driver::{FlagValue, Report};
 use rmachine_driver_conformance::Subject;
+use rmachine_ssh::{ConnectOptions, Environment};
 use rmachine_virtualbox::{IsoSource, IsoUnavailable, Surroundings, System, VirtualBoxKind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,7 +41,9 @@ impl World {
         }
         fs::write(world.path("root/dev/vboxdrv"), "").unwrap();
         fs::write(world.path("b2d.iso"), "an image").unwrap();
-        symlink(env!("CARGO_BIN_EXE_vboxmanage-stand-in"), world.program()).unwrap();
+        for program in [world.program(), world.path("box/ssh")] {
+            symlink(env!("CARGO_BIN_EXE_vboxmanage-stand-in"), program).unwrap();
+        }
         world
     }
 
@@ -73,6 +76,13 @@ impl World {
             home: Some(self.path("home")),
             vbox_manage: Some(self.program()),
             system,
+            ssh: ConnectOptions {
+                environment: Environment {
+                    search_path: Some(self.path("box").into()),
+                    ..Environment::default()
+                },
+                ..ConnectOptions::default()
+            },
             ..Surroundings::default()
         };
         VirtualBoxKind::new(surroundings, Arc::new(Image(self.path("b2d.iso"))))
