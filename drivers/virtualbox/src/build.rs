@@ -239,6 +239,12 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
+/// A hardware address that no other card has, of those that VirtualBox gives its cards.
+pub fn new_card() -> String {
+    let [a, b, c]: [u8; 3] = rand::random();
+    format!("080027{a:02x}{b:02x}{c:02x}")
+}
+
 #[cfg(test)]
 mod tests {
     use crate::answer::vm;

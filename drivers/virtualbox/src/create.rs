@@ -64,8 +64,8 @@ async fn make(
     }
     let seen = left.clone().unwrap_or_default();
     let card = match seen.host_only(2) {
-        Some(_) => seen.card(2).unwrap_or_else(new_card),
-        None => new_card(),
+        Some(_) => seen.card(2).unwrap_or_else(build::new_card),
+        None => build::new_card(),
     };
     machine.config.ssh_port = match build::ssh_rule(&seen) {
         Some(port) => port,
@@ -152,10 +152,4 @@ async fn processors(machine: &Machine, manage: &VBoxManage) -> Result<u32, Drive
     let told = told.map_err(|e| failure::manage(Operation::Create, "asking for processors", e))?;
     let all = answer::host(&told).processors.unwrap_or(1);
     Ok(all.clamp(1, crate::config::MOST_PROCESSORS))
-}
-
-/// A hardware address that no other card has, of those that VirtualBox gives its cards.
-fn new_card() -> String {
-    let [a, b, c]: [u8; 3] = rand::random();
-    format!("080027{a:02x}{b:02x}{c:02x}")
 }

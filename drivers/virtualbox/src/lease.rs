@@ -21,8 +21,9 @@ pub fn resource(network: &str, card: &str) -> Resource {
     Resource::new(ADDRESS, format!("{network} {card}"))
 }
 
-/// Has VirtualBox's DHCP server give the machine's card the same address for ever, and gives that
-/// address; `None` where it is not to be, or this VirtualBox cannot. The caller holds the lock.
+/// Sets VirtualBox's DHCP server up for the network as the machine wants it, and has it give the
+/// machine's card the same address for ever. Gives that address; `None` where it is not to be, or
+/// this VirtualBox cannot. The caller holds the lock.
 ///
 /// The machine needs to know nothing of this: it asks for an address as it would anyway.
 pub async fn ensure(
@@ -107,6 +108,7 @@ pub async fn ensure(
     if !server_options.is_empty() {
         let all = command.iter().chain(&server_options);
         manage.run(all).await.map_err(failed)?;
+        tell(&manage, attachment).await;
     }
     Ok(None)
 }

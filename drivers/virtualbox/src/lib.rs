@@ -7,8 +7,9 @@
 //! so that both programs can have the same machines.
 //!
 //! The crate knows VirtualBox and nothing of provisioning; it speaks SSH only to ask a machine for
-//! an address that nobody else knows. Where ISO images come from it is told ([`IsoSource`]). Start reading at [`VirtualBoxKind`], then `driver.rs`; what is decided without
-//! VirtualBox is in `network.rs` (which network, which address) and `build.rs` (what a VM lacks).
+//! an address that nobody else knows. Where ISO images come from it is told ([`IsoSource`]). Start
+//! reading at [`VirtualBoxKind`], then `driver.rs`; what is decided without VirtualBox is in
+//! `network.rs` (which network, which address) and `build.rs` (what a VM lacks).
 
 mod address;
 mod allowed;

@@ -5,7 +5,7 @@ use tokio::time::sleep;
 
 use crate::answer::{self, Vm};
 use crate::attach::Attachment;
-use crate::build::{SSH_RULE, rule, ssh_rule};
+use crate::build::{SSH_RULE, new_card, rule, ssh_rule};
 use crate::machine::{Machine, patiently};
 use crate::manage::{ManageError, VBoxManage};
 use crate::said::Trouble;
@@ -49,9 +49,8 @@ pub async fn start(
         MachineState::Saved => {
             // Most of its settings cannot be changed now, and need not: it had all of them.
             machine.config.ssh_port = ssh_rule(&vm).unwrap_or(machine.config.ssh_port);
-            {
-                let _held = machine.lock(work).await?;
-                attach::ensure(machine, operation, work).await?;
+            if let Some(card) = vm.card(2) {
+                network(machine, &card, operation, work).await?;
             }
             launch(machine, &manage, Some(&vm), operation, work).await
         }
@@ -80,24 +79,14 @@ async fn prepare(
             .warn("its ISO image is gone; it gets the one again that was chosen for it");
         media::image(machine, operation, work).await?;
     }
-    let attachment = {
-        let _held = machine.lock(work).await?;
-        let attachment = attach::ensure(machine, operation, work).await?;
-        if machine.config.wants_kept_address()
-            && let Some(card) = vm.card(2)
-        {
-            let address = lease::ensure(machine, &attachment, &card, operation, work).await?;
-            machine.config.address_kept = address.is_some();
-            machine.config.ip_address = address.or(machine.config.ip_address);
-        }
-        attachment
-    };
+    let card = vm.card(2).unwrap_or_else(new_card);
+    let attachment = network(machine, &card, operation, work).await?;
     let port = port_for(ssh_rule(vm), machine.config.ssh_port)?;
     if let Some(taken) = ssh_rule(vm).filter(|had| *had != port) {
         work.report.warn(&moved(taken, port));
     }
     machine.config.ssh_port = port;
-    let changes = changes(vm, &attachment, port);
+    let changes = changes(vm, &attachment, &card, port);
     if changes.is_empty() {
         return Ok(());
     }
@@ -108,11 +97,29 @@ async fn prepare(
     Ok(())
 }
 
+/// Sees to it that the machine's network is there and has a DHCP server that serves the machine.
+async fn network(
+    machine: &mut Machine,
+    card: &str,
+    operation: Operation,
+    work: &Work<'_>,
+) -> Result<Attachment, DriverError> {
+    let _held = machine.lock(work).await?;
+    let attachment = attach::ensure(machine, operation, work).await?;
+    let address = lease::ensure(machine, &attachment, card, operation, work).await?;
+    machine.config.address_kept = address.is_some();
+    machine.config.ip_address = address.or(machine.config.ip_address);
+    Ok(attachment)
+}
+
 /// What `modifyvm` has to set before the VM can start.
-fn changes(vm: &Vm, attachment: &Attachment, port: u16) -> Vec<String> {
+fn changes(vm: &Vm, attachment: &Attachment, card: &str, port: u16) -> Vec<String> {
     let mut options = Vec::new();
     if vm.host_only(2) != Some(&attachment.name) {
         options.extend(attachment.options().map(str::to_owned));
+    }
+    if vm.card(2).as_deref() != Some(card) {
+        options.extend(["--macaddress2", card].map(str::to_owned));
     }
     let has = ssh_rule(vm);
     if has != Some(port) {
@@ -414,9 +421,13 @@ mod tests {
             cidr: "192.168.58.1/24".parse().unwrap(),
             fresh: true,
         };
-        let changed = |vm: &str, port| changes(&answer::vm(vm), &attachment, port).join(" ");
+        let card = "080027aabbcc";
+        let changed = |vm: &str, port| changes(&answer::vm(vm), &attachment, card, port).join(" ");
         let at = |name: &str, port| {
-            format!("hostonlyadapter2=\"{name}\"\nForwarding(0)=\"ssh,tcp,127.0.0.1,{port},,22\"\n")
+            format!(
+                "hostonlyadapter2=\"{name}\"\nmacaddress2=\"080027AABBCC\"\n\
+                 Forwarding(0)=\"ssh,tcp,127.0.0.1,{port},,22\"\n"
+            )
         };
         assert_eq!(changed(&at("vboxnet1", 1000), 1000), "");
         assert_eq!(
@@ -424,6 +435,7 @@ mod tests {
             "--nic2 hostonly --hostonlyadapter2 vboxnet1 --natpf1 delete ssh --natpf1 ssh,tcp,127.0.0.1,2000,,22"
         );
         assert!(changed("", 2000).ends_with("--natpf1 ssh,tcp,127.0.0.1,2000,,22"));
+        assert!(changed("", 2000).contains("--macaddress2 080027aabbcc"));
     }
 
     #[test]

@@ -9,10 +9,10 @@ mod world;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
-use rmachine_driver::{Driver, DriverError, MachineState, ResourceJournal as _};
+use rmachine_driver::{Driver, DriverError, FlagValue, MachineState, ResourceJournal as _};
 use serde_json::json;
 
-use world::{World, subject};
+use world::{World, subject, text};
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_noticed_and_another_one_found() {
@@ -95,6 +95,49 @@ async fn a_machine_comes_back_after_its_adapter_went() {
     driver.start(&subject.work()).await.unwrap();
     assert_eq!(driver.address().await.unwrap(), address);
     assert_eq!((world.count("adapters"), world.count("servers")), (1, 1));
+}
+
+#[tokio::test]
+async fn an_adapter_that_is_made_anew_is_served_as_the_machine_wants_it() {
+    let dhcp = ("virtualbox-hostonly-address", text("dhcp"));
+    let none = ("virtualbox-hostonly-no-dhcp", FlagValue::Switch(true));
+    for (flag, address) in [(dhcp, Some("192.168.58.128")), (none, None)] {
+        let world = World::new();
+        let kind = world.kind();
+        let subject = subject(&kind, "n1", [flag]);
+        let mut driver = subject.configure();
+        driver.create(&subject.work()).await.unwrap();
+        driver.stop(&subject.work()).await.unwrap();
+        world.change(|state| {
+            state["adapters"] = json!([]);
+            state["servers"] = json!([]);
+        });
+        driver.start(&subject.work()).await.unwrap();
+        assert_eq!((world.count("adapters"), world.count("servers")), (1, 1));
+        let enabled = world.state()["servers"][0]["enabled"].as_bool();
+        assert_eq!(enabled, Some(address.is_some()));
+        if let Some(address) = address {
+            assert_eq!(driver.address().await.unwrap().to_string(), address);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_saved_machine_finds_its_address_kept_after_its_adapter_went() {
+    let world = World::new();
+    let kind = world.kind();
+    let subject = subject(&kind, "n1", []);
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap();
+    let id = driver.config()["VMID"].as_str().unwrap().to_owned();
+    assert!(world.run(&["controlvm", &id, "savestate"]).status.success());
+    let kept = world.state()["servers"][0]["kept"].clone();
+    world.change(|state| {
+        state["adapters"] = json!([]);
+        state["servers"] = json!([]);
+    });
+    driver.start(&subject.work()).await.unwrap();
+    assert_eq!(world.state()["servers"][0]["kept"], kept);
 }
 
 #[tokio::test]

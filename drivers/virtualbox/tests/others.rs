@@ -89,6 +89,39 @@ async fn a_machine_of_docker_machine_is_driven_and_removed() {
 }
 
 #[tokio::test]
+async fn a_machine_of_docker_machine_comes_back_after_its_adapter_went() {
+    let world = World::new();
+    world.wish(json!({"additions": true}));
+    let kind = world.kind();
+    let subject = subject(&kind, "old", []);
+    let directory = subject.machine_dir().to_str().unwrap().to_owned();
+    let attach = [
+        "modifyvm",
+        "old",
+        "--nic2",
+        "hostonly",
+        "--hostonlyadapter2",
+        "vboxnet0",
+    ];
+    for words in [
+        &["createvm", "--basefolder", &directory, "--name", "old"][..],
+        &attach,
+    ] {
+        assert!(world.run(words).status.success(), "{words:?}");
+    }
+    let record = json!({
+        "MachineName": "old", "IPAddress": "192.168.63.100", "HostOnlyCIDR": "192.168.63.1/24",
+    });
+    let mut driver = subject.load(record.as_object().unwrap().clone());
+    driver.start(&subject.work()).await.unwrap();
+    // VirtualBox's own server for a new adapter would have served another network.
+    let address = driver.address().await.unwrap().to_string();
+    assert_eq!(address, "192.168.63.128");
+    assert_eq!(world.state()["servers"][0]["kept"], json!({}));
+    assert_eq!(driver.config()["IPAddress"], "192.168.63.100");
+}
+
+#[tokio::test]
 async fn a_vm_of_somebody_else_with_the_machines_name_stays() {
     let world = World::new();
     let kind = world.kind();
