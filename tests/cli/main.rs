@@ -16,4 +16,5 @@ mod output;
 #[path = "../lab/program.rs"]
 mod program;
 mod snapshot;
+mod start;
 mod world;

@@ -12,7 +12,7 @@ use crate::program::built;
 use crate::world::{Ran, World};
 
 /// The stand-in for VBoxManage of the driver's own tests, which hold it against recordings.
-fn stand_in() -> &'static PathBuf {
+pub fn stand_in() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let program = ["-p", "rmachine-virtualbox", "--bin", "vboxmanage-stand-in"];

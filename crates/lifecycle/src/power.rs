@@ -1,5 +1,6 @@
-use rmachine_driver::{Driver, MachineName, MachineState, Report, Secrets, Work};
-use rmachine_machine::MachineGuard;
+use rmachine_driver::{Driver, HostAddress, MachineName, MachineState, Report, Secrets, Work};
+use rmachine_machine::{MachineFile, MachineGuard};
+use rmachine_pki::CertificateInfo;
 
 use crate::host::Booting;
 use crate::{LifecycleError, Machines, note};
@@ -118,7 +119,9 @@ impl Machines {
         if !capabilities.provisioned {
             return Ok(());
         }
-        if capabilities.address_moves {
+        // One that does not move by itself can be lost all the same, and a start that was cut off
+        // after that has made no certificate for the new one.
+        if capabilities.address_moves || !self.is_covered(guard, driver).await? {
             // The address is part of what the record asks for, so this issues a new certificate
             // exactly when it moved.
             let mut host = self.host(driver, Booting::Yes, work).await?;
@@ -140,6 +143,17 @@ impl Machines {
         self.engine_is_awaited(guard, driver, work).await
     }
 
+    /// Whether the engine's certificate is good for the address by which the machine is reached.
+    async fn is_covered(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+    ) -> Result<bool, LifecycleError> {
+        let address = driver.address().await?;
+        let certificate = guard.read_file(MachineFile::ServerCertificate)?;
+        Ok(certificate.is_none_or(|certificate| is_good_for(&certificate, &address)))
+    }
+
     async fn engine_is_awaited(
         &self,
         guard: &MachineGuard,
@@ -148,5 +162,44 @@ impl Machines {
     ) -> Result<(), LifecycleError> {
         work.report.step("waiting for the engine's answer over TLS");
         self.engine_answers(guard.name(), driver).await.map(drop)
+    }
+}
+
+/// Names do not move, and a certificate of the owner's may cover them by a wildcard.
+fn is_good_for(certificate: &str, address: &HostAddress) -> bool {
+    let covers = |info: CertificateInfo| match address {
+        HostAddress::Ip(ip) => info.covers(&[(*ip).into()]),
+        HostAddress::Name(_) => true,
+    };
+    CertificateInfo::read(certificate).is_ok_and(covers)
+}
+
+#[cfg(test)]
+mod tests {
+    use rmachine_pki::{Authority, KeyType, San, ServerRequest};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_good_for_the_addresses_in_it() {
+        let (authority, _) = Authority::create("me", KeyType::Ecdsa).unwrap();
+        let request = ServerRequest {
+            name: "n1".to_owned(),
+            organization: "me".to_owned(),
+            sans: vec![San::from("192.168.58.3".to_owned())],
+            client_auth: false,
+            key: KeyType::Ecdsa,
+        };
+        let made = authority.issue_server(&request).unwrap();
+        for (address, good) in [
+            ("192.168.58.3", true),
+            ("192.168.58.4", false),
+            ("n1.example", true),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(is_good_for(&made.certificate, &address), good, "{address}");
+        }
+        let address = "192.168.58.3".parse().unwrap();
+        assert!(!is_good_for("torn", &address));
     }
 }

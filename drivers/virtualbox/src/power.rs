@@ -106,7 +106,15 @@ async fn network(
 ) -> Result<Attachment, DriverError> {
     let _held = machine.lock(work).await?;
     let attachment = attach::ensure(machine, operation, work).await?;
+    let had = machine.config.ip_address;
+    let had = had.filter(|_| machine.config.address_kept);
     let address = lease::ensure(machine, &attachment, card, operation, work).await?;
+    if let (Some(had), Some(now)) = (had, address)
+        && had != now
+    {
+        let lost = format!("the address {had} was lost: the machine's is {now} from now on");
+        work.report.warn(&lost);
+    }
     machine.config.address_kept = address.is_some();
     machine.config.ip_address = address.or(machine.config.ip_address);
     Ok(attachment)

@@ -141,6 +141,27 @@ async fn a_saved_machine_finds_its_address_kept_after_its_adapter_went() {
 }
 
 #[tokio::test]
+async fn an_address_that_another_machine_took_is_lost_and_said_so() {
+    let world = World::new();
+    let kind = world.kind();
+    let [first, second] = ["first", "second"].map(|name| subject(&kind, name, []));
+    let mut driver = first.configure();
+    driver.create(&first.work()).await.unwrap();
+    assert_eq!(driver.address().await.unwrap().to_string(), "192.168.58.3");
+    driver.stop(&first.work()).await.unwrap();
+    world.change(|state| state["servers"] = json!([]));
+    let mut other = second.configure();
+    other.create(&second.work()).await.unwrap();
+    assert_eq!(other.address().await.unwrap().to_string(), "192.168.58.3");
+
+    driver.start(&first.work()).await.unwrap();
+    assert_eq!(driver.address().await.unwrap().to_string(), "192.168.58.4");
+    assert_eq!(driver.config()["IPAddress"], "192.168.58.4");
+    let lost = "the address 192.168.58.3 was lost: the machine's is 192.168.58.4 from now on";
+    assert!(first.told().texts().iter().any(|text| text == lost));
+}
+
+#[tokio::test]
 async fn a_machine_gets_its_iso_again() {
     let world = World::new();
     let kind = world.kind();
