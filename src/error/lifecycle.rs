@@ -4,7 +4,7 @@ use rmachine_lifecycle::{LifecycleError, StoreRefusal, SwarmModeRefusal, SwarmRe
 use rmachine_provision::ProvisionError;
 use rmachine_ssh::SshError;
 
-use super::told::described;
+use super::told::{described, quoted};
 use super::{CommandError, ErrorKind};
 
 impl CommandError {
@@ -76,6 +76,16 @@ impl CommandError {
             LifecycleError::NotAdopted { .. } => told.hint(format!("rmachine rm {name}")),
             LifecycleError::OtherDriver { driver, .. } => {
                 told.hint(format!("rmachine create -d {driver} … {name}"))
+            }
+            LifecycleError::OtherOptions { driver, begun, .. } => {
+                let words = begun.words();
+                let options: String = words.iter().map(|w| format!(" {}", quoted(w))).collect();
+                told.hint(format!(
+                    "rmachine create -d {driver}{options} … {name} (goes on as it was begun)"
+                ))
+                .hint(format!(
+                    "rmachine rm {name} (removes it; it can be made with other options then)"
+                ))
             }
             LifecycleError::Provision(error) => Self::of_provision(error, name),
             LifecycleError::Ssh(error) => Self::of_ssh(error, name),

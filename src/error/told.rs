@@ -172,6 +172,10 @@ impl CommandError {
 
 /// A path as a shell reads it.
 fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    shlex::try_quote(&text).map_or(text.clone(), Into::into)
+    quoted(&path.display().to_string())
+}
+
+/// A word as a shell reads it.
+pub(super) fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }

@@ -12,6 +12,7 @@ mod inspect;
 mod iso;
 mod ls;
 mod names;
+mod options;
 mod output;
 #[path = "../lab/program.rs"]
 mod program;

@@ -5,7 +5,7 @@ use rmachine_provision::Plan;
 use crate::host::{Booting, Host};
 use crate::swarm::{Keeper, keeper};
 use crate::wanted::key_type;
-use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds, note};
+use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds, note, options};
 
 /// What becomes of a machine that could not be made to its end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -33,6 +33,7 @@ impl Machines {
     ///
     /// # Errors
     /// [`LifecycleError::Store`] with [`StoreError::Exists`] for a machine that is ready;
+    /// [`LifecycleError::OtherOptions`] for one that is half-made, with options that differ;
     /// [`LifecycleError::Check`] when nothing was touched; others name what failed.
     pub async fn create(
         &self,
@@ -41,7 +42,14 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Created, LifecycleError> {
-        let (guard, _) = self.take_in_hand(spec)?;
+        let (guard, half_made) = self.take_in_hand(spec)?;
+        if let Some(found) = half_made.filter(options::something_is_made) {
+            options::tell_left_out(
+                &found,
+                &options::given(self.kind(&spec.driver)?, spec),
+                report,
+            );
+        }
         let made = self.bring_up(&guard, spec, report, secrets).await;
         match made {
             Ok(created) => Ok(created),
@@ -100,14 +108,16 @@ impl Machines {
     ) -> Result<(MachineGuard, Option<Record>), LifecycleError> {
         let context = self.store.driver_context(&spec.name);
         let kind = self.kind(&spec.driver)?;
-        let driver = kind.configure(context, &spec.flags)?;
+        let config = kind.configure(context, &spec.flags)?.config();
+        let given = options::given(kind, spec);
         let mut record = Record::new(
             self.store.layout(),
             &self.certificates(),
             spec.name.clone(),
             spec.driver.clone(),
-            driver.config(),
+            config.clone(),
         );
+        record.own.flags = Some(given.clone());
         request(&mut record, spec);
         request_cluster(&mut record, self.membership(spec)?);
         self.check_stores(spec)?;
@@ -127,10 +137,18 @@ impl Machines {
                         driver: owner,
                     });
                 }
+                let begun = options::something_is_made(&found);
+                if begun {
+                    options::must_be_those_of_then(&found, &given)?;
+                }
                 let membership = self.membership(spec)?;
                 self.check_stores(spec)?;
                 let store = self.store_server(&name, spec.store.as_ref())?;
                 guard.update(|record| {
+                    if !begun {
+                        record.driver = config;
+                        record.own.flags = Some(given);
+                    }
                     request(record, spec);
                     request_cluster(record, membership);
                     record.own.store = store;
@@ -182,7 +200,7 @@ impl Machines {
         spec: &MachineSpec,
     ) -> Result<Box<dyn Driver>, LifecycleError> {
         let record = guard.record();
-        if guard.journal().is_done(Phase::Created) || !record.own.owned.is_empty() {
+        if options::something_is_made(&record) {
             return self.driver(&record);
         }
         let kind = self.kind(&spec.driver)?;

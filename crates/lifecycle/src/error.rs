@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rmachine_companion::CompanionError;
-use rmachine_driver::{CheckFailure, DriverError, MachineName};
+use rmachine_driver::{CheckFailure, DriverError, FlagValues, MachineName};
 use rmachine_engine::EngineError;
 use rmachine_machine::{Phase, StoreError, StoreKind};
 use rmachine_pki::{InvalidKeyType, PkiError};
@@ -30,6 +30,19 @@ pub enum LifecycleError {
         name: MachineName,
         /// Its driver.
         driver: String,
+    },
+
+    /// A half-made machine was begun with other options of its driver.
+    #[error("the half-made machine {name} was begun with other options than {asked}")]
+    OtherOptions {
+        /// The machine.
+        name: MachineName,
+        /// Its driver.
+        driver: String,
+        /// Those that it was begun with.
+        begun: FlagValues,
+        /// Those that are asked for now and differ.
+        asked: FlagValues,
     },
 
     /// The machine is not made to its end.

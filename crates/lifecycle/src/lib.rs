@@ -16,6 +16,7 @@ mod host;
 mod machines;
 mod names;
 mod note;
+mod options;
 mod power;
 mod provision;
 mod reach;

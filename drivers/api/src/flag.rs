@@ -1,4 +1,7 @@
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// A driver's flag, as data: the command line is made from it, and `create -d X --help` lists it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +30,8 @@ pub enum FlagKind {
 }
 
 /// A flag's value, after the command line and the environment were read.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum FlagValue {
     /// Of a [`FlagKind::Text`].
     Text(String),
@@ -39,8 +43,9 @@ pub enum FlagValue {
     List(Vec<String>),
 }
 
-/// The values of a driver's flags, defaults included.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// The values of a driver's flags, defaults included. Shown as they are typed.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct FlagValues(BTreeMap<String, FlagValue>);
 
 impl FlagValues {
@@ -58,6 +63,40 @@ impl FlagValues {
                 .map(|flag| (flag.name.to_owned(), value(flag)))
                 .collect(),
         )
+    }
+
+    /// Those that have no value among the others, or another one.
+    #[must_use]
+    pub fn besides(&self, others: &Self) -> Self {
+        let unlike = self
+            .0
+            .iter()
+            .filter(|(name, value)| others.0.get(*name) != Some(value));
+        let unlike = unlike.map(|(name, value)| (name.clone(), value.clone()));
+        Self(unlike.collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The words of a command line that give these values.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (name, value) in &self.0 {
+            let flag = format!("--{name}");
+            match value {
+                FlagValue::Text(text) => words.extend([flag, text.clone()]),
+                FlagValue::Number(number) => words.extend([flag, number.to_string()]),
+                FlagValue::Switch(true) => words.push(flag),
+                FlagValue::Switch(false) => {}
+                FlagValue::List(list) => {
+                    words.extend(list.iter().flat_map(|text| [flag.clone(), text.clone()]));
+                }
+            }
+        }
+        words
     }
 
     /// Sets a flag's value.
@@ -111,6 +150,12 @@ impl FlagValues {
     }
 }
 
+impl fmt::Display for FlagValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(" "))
+    }
+}
+
 /// A flag's value cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FlagError {
@@ -130,4 +175,59 @@ pub enum FlagError {
         /// Why it cannot be taken, and what can.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLAGS: &[DriverFlag] = &[
+        DriverFlag {
+            name: "x-memory",
+            env: None,
+            kind: FlagKind::Number(1024),
+            help: "",
+        },
+        DriverFlag {
+            name: "x-nic",
+            env: None,
+            kind: FlagKind::Text("virtio"),
+            help: "",
+        },
+        DriverFlag {
+            name: "x-port",
+            env: None,
+            kind: FlagKind::List,
+            help: "",
+        },
+        DriverFlag {
+            name: "x-quiet",
+            env: None,
+            kind: FlagKind::Switch,
+            help: "",
+        },
+    ];
+
+    #[test]
+    fn what_differs_is_found_and_shown_as_it_is_typed() {
+        let defaults = FlagValues::defaults(FLAGS);
+        assert!(defaults.besides(&defaults).is_empty());
+        let mut given = defaults.clone();
+        given.set("x-memory", FlagValue::Number(2048));
+        given.set("x-quiet", FlagValue::Switch(true));
+        given.set("x-port", FlagValue::List(vec!["1".into(), "2".into()]));
+        let given = given.besides(&defaults);
+        assert_eq!(
+            given.to_string(),
+            "--x-memory 2048 --x-port 1 --x-port 2 --x-quiet"
+        );
+        let mut other = given.clone();
+        other.set("x-memory", FlagValue::Number(512));
+        assert_eq!(other.besides(&given).to_string(), "--x-memory 512");
+
+        let kept = serde_json::to_value(&given).unwrap();
+        let expected = serde_json::json!({"x-memory": 2048, "x-port": ["1", "2"], "x-quiet": true});
+        assert_eq!(kept, expected);
+        assert_eq!(serde_json::from_value::<FlagValues>(kept).unwrap(), given);
+    }
 }

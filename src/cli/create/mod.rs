@@ -245,7 +245,12 @@ async fn make(
         Err(error) => {
             let half_made = on_failure == OnFailure::Keep
                 && app.store.contains(&spec.name)
-                && !matches!(error, LifecycleError::Store(_));
+                && !matches!(
+                    error,
+                    LifecycleError::Store(_)
+                        | LifecycleError::OtherDriver { .. }
+                        | LifecycleError::OtherOptions { .. }
+                );
             let error = CommandError::of_lifecycle(error, name);
             Err(match half_made {
                 false => error,

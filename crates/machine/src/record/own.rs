@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use rmachine_driver::{MachineName, Resource};
+use rmachine_driver::{FlagValues, MachineName, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, Journal, PhaseTime};
@@ -18,6 +18,8 @@ pub struct Own {
     pub journal: Journal,
     /// What the driver made and has not removed, oldest first.
     pub owned: Vec<Resource>,
+    /// The driver's flags that the machine was begun with, but for those that were as by default.
+    pub flags: Option<FlagValues>,
     /// The kind of the machine's private keys, in the words of `--tls-key-type`.
     pub tls_key_type: Option<String>,
     /// How an engine gets onto the machine, in the words of `--engine-install`.
@@ -139,6 +141,8 @@ pub(super) struct OwnJson {
     begun: Option<PhaseTime>,
     last_error: Option<Failure>,
     owned: Vec<Resource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<FlagValues>,
     tls_key_type: Option<String>,
     engine_install: Option<String>,
     swarm_join: Option<MachineName>,
@@ -151,6 +155,7 @@ impl From<OwnJson> for Own {
         Self {
             journal: Journal::from_parts(json.phases, json.begun, json.last_error),
             owned: json.owned,
+            flags: json.flags,
             tls_key_type: json.tls_key_type,
             engine_install: json.engine_install,
             swarm_join: json.swarm_join,
@@ -167,6 +172,7 @@ impl From<&Own> for OwnJson {
             begun: own.journal.begun().cloned(),
             last_error: own.journal.last_error().cloned(),
             owned: own.owned.clone(),
+            flags: own.flags.clone(),
             tls_key_type: own.tls_key_type.clone(),
             engine_install: own.engine_install.clone(),
             swarm_join: own.swarm_join.clone(),
