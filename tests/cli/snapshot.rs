@@ -3,9 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::program::built;
@@ -63,10 +67,39 @@ impl Lab {
         assert!(Ran::of(Command::new(self.program()).args(words)).code == 0);
     }
 
-    fn snapshot(&self, words: &[&str]) -> Ran {
-        let words = std::iter::once("snapshot").chain(words.iter().copied());
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = self.world.command(words);
-        Ran::of(command.env("VBOX_MANAGE", self.program()))
+        command.env("VBOX_MANAGE", self.program());
+        command
+    }
+
+    fn snapshot(&self, words: &[&str]) -> Ran {
+        Ran::of(&mut self.command(&[&["snapshot"], words].concat()))
+    }
+
+    /// Has VirtualBox behave otherwise from now on.
+    fn wish(&self, wishes: &Value) {
+        fs::write(
+            self.world.path().join("box/wishes.json"),
+            wishes.to_string(),
+        )
+        .unwrap();
+    }
+
+    /// Waits until VirtualBox is asked for this.
+    fn awaits(&self, call: &str) {
+        let began = Instant::now();
+        let asked = || {
+            let calls = fs::read_to_string(self.world.path().join("box/calls"));
+            calls
+                .unwrap_or_default()
+                .replace('\u{1f}', " ")
+                .contains(call)
+        };
+        while !asked() {
+            assert!(began.elapsed() < Duration::from_secs(60), "no {call}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The names of a machine's snapshots.
@@ -152,7 +185,7 @@ fn of_a_whole_cluster_or_of_none() {
     let failure =
         json!({"begins": take, "exit": 1, "err": "VBoxManage: error: (VERR_DISK_FULL)\n"});
     let wishes = json!({"failures": [failure]});
-    fs::write(lab.world.path().join("box/wishes.json"), wishes.to_string()).unwrap();
+    lab.wish(&wishes);
     let ran = lab.snapshot(&["create", "--cluster", "lab", "half"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
@@ -170,6 +203,30 @@ fn of_a_whole_cluster_or_of_none() {
     let ran = lab.snapshot(&["ls", "--cluster", "nowhere"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("rmachine cluster ls"), "{ran:?}");
+}
+
+#[test]
+fn of_a_cluster_is_taken_back_after_ctrl_c() {
+    let lab = Lab::new();
+    lab.wish(&json!({"slow": ["snapshot n2 take"]}));
+    let mut command = lab.command(&["snapshot", "create", "--cluster", "lab", "half"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    lab.awaits("snapshot n1 take half");
+    lab.awaits("snapshot n2 take half");
+    while lab.of("n1").is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{err}");
+    assert!(
+        err.contains("half is taken back from n1, n2")
+            && err.contains("no machine of lab has the snapshot half"),
+        "{err}"
+    );
+    assert_eq!((lab.of("n1"), lab.of("n2")), (vec![], vec![]));
 }
 
 #[test]

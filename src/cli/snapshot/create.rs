@@ -1,17 +1,22 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rmachine_driver::{MachineName, Snapshot, SnapshotName};
 use time::OffsetDateTime;
+use tokio::time::{sleep, timeout};
 
 use super::{Subject, listed, look};
 use crate::cli::App;
 use crate::cli::each::worked_on;
-use crate::error::{CommandError, Status};
+use crate::cli::interrupt::SETTLE;
+use crate::error::{CommandError, ErrorKind, Status};
+
+/// How long a snapshot of a cluster may take to be taken back after Ctrl-C.
+const TAKE_BACK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Take a snapshot of a machine, running or not
 ///
 /// A running machine stands still while its memory is written, and goes on. With '--cluster' there
-/// is a snapshot of every machine of the cluster afterwards, or of none.
+/// is a snapshot of every machine of the cluster afterwards, or of none; of none after Ctrl-C, too.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -37,26 +42,68 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         work.await?;
         Ok(format!("snapshot {name} taken"))
     });
-    let outcome = taken.await?;
+    let outcome = match taken.await {
+        Err(error) if error.kind == ErrorKind::Interrupted && args.of.cluster => {
+            return Err(interrupted(app, &args.of.name, &name, &machines.names).await);
+        }
+        ended => ended?,
+    };
     let mut errors = outcome.errors;
     if !errors.is_empty() {
-        errors.extend(take_back(app, &name, &outcome.done).await?);
+        let why = "for others failed";
+        errors.extend(take_back(app, &name, &outcome.done, why).await?);
     }
     Ok(app.ui.errors(&errors))
+}
+
+/// After Ctrl-C no machine of the cluster is to have the snapshot, which none had before. One that
+/// is still being taken is waited for; a second Ctrl-C ends that.
+async fn interrupted(
+    app: &App,
+    cluster: &MachineName,
+    name: &SnapshotName,
+    machines: &[MachineName],
+) -> CommandError {
+    app.ui.note(&format!(
+        "interrupted; the snapshot {name} is taken back from {}, in {} minutes at most",
+        listed(machines),
+        TAKE_BACK_LIMIT.as_secs() / 60
+    ));
+    let gone = async {
+        sleep(SETTLE).await;
+        take_back(app, name, machines, "if it was taken").await
+    };
+    let left = match timeout(TAKE_BACK_LIMIT, gone).await {
+        Ok(Ok(errors)) if errors.is_empty() => {
+            let message = format!("interrupted; no machine of {cluster} has the snapshot {name}");
+            return CommandError::new(ErrorKind::Interrupted, message);
+        }
+        Ok(Ok(errors)) => {
+            app.ui.errors(&errors);
+            "it could not be taken back from all"
+        }
+        Ok(Err(_)) => "taking it back was interrupted, too",
+        Err(_) => "it took too long to take it back",
+    };
+    let message =
+        format!("interrupted; machines of {cluster} may have the snapshot {name}: {left}");
+    CommandError::new(ErrorKind::Interrupted, message)
+        .hint(format!("rmachine snapshot rm --cluster {cluster} {name}"))
 }
 
 /// A snapshot of a part of a cluster is of no use.
 async fn take_back(
     app: &App,
     name: &SnapshotName,
-    done: &[MachineName],
+    from: &[MachineName],
+    why: &str,
 ) -> Result<Vec<CommandError>, CommandError> {
-    let taken_back = worked_on(app, done, async |machine, line| {
+    let taken_back = worked_on(app, from, async |machine, line| {
         let name = name.as_str();
         app.machines
             .remove_snapshot(machine, name, line, &app.ui)
             .await?;
-        Ok(format!("snapshot {name} taken back, for others failed"))
+        Ok(format!("snapshot {name} taken back, {why}"))
     });
     Ok(taken_back.await?.errors)
 }

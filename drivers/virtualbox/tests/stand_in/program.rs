@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     note(directory, &words);
     let wishes = Wishes::read(directory);
     wishes.kill_caller(directory, false);
+    wishes.dawdle(&words);
     let answer = wishes.injected(directory, &words).unwrap_or_else(|| {
         let mut store = Store::open(directory);
         let answer = run(&mut store, &wishes, &words);

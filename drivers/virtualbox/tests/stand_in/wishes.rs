@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -29,6 +30,8 @@ pub struct Wishes {
     pub no_virtualization: bool,
     /// Commands that fail, by how they begin.
     pub failures: Vec<Failure>,
+    /// Commands that take their time before they do anything, by how they begin.
+    pub slow: Vec<String>,
     /// The call of which number kills who made it, by SIGKILL; the first is 1.
     pub kills_at: usize,
     /// Whether it does what it was asked before that.
@@ -64,6 +67,7 @@ impl Default for Wishes {
             locked_out: false,
             no_virtualization: false,
             failures: Vec::new(),
+            slow: Vec::new(),
             kills_at: 0,
             kills_after: false,
         }
@@ -75,6 +79,14 @@ impl Wishes {
         let text = std::fs::read(directory.join("wishes.json")).ok();
         text.and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
+    }
+
+    /// Waits, if this call is one that takes its time.
+    pub fn dawdle(&self, words: &[String]) {
+        let call = words.join(" ");
+        if self.slow.iter().any(|begins| call.starts_with(begins)) {
+            std::thread::sleep(Duration::from_secs(60));
+        }
     }
 
     /// The failure that is due for this call.
