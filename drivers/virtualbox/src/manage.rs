@@ -18,7 +18,8 @@ const QUICK: Duration = Duration::from_secs(120);
 /// How long anything that starts, saves or removes a VM may take.
 const SLOW: Duration = Duration::from_secs(300);
 
-/// How long the disks of a snapshot may take to become one: as long as gigabytes take to be copied.
+/// How long a disk may take to be copied, and the disks of a snapshot to become one: as long as
+/// gigabytes take.
 const VERY_SLOW: Duration = Duration::from_secs(3600);
 
 /// How often a server of VirtualBox's that is not there is asked for again, and after what pause.
@@ -56,7 +57,7 @@ impl VBoxManage {
         self.within(QUICK, arguments).await
     }
 
-    /// Has a VM started, ended, copied or removed.
+    /// Has a VM started, ended or removed.
     pub async fn run_slow<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -64,7 +65,7 @@ impl VBoxManage {
         self.within(SLOW, arguments).await
     }
 
-    /// Has disks of a VM put together.
+    /// Has disks of a VM copied or put together.
     pub async fn run_very_slow<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
