@@ -85,8 +85,10 @@ pub async fn ensure(
                 Unmade::Other(error) => error,
             })?;
             if let Err(error) = set_address(&manage, &name, cidr).await {
-                let _ = remove_adapter(&manage, &name).await;
-                register.not_made()?;
+                // One that stays is found again.
+                if remove_adapter(&manage, &name).await.is_ok() {
+                    register.not_made()?;
+                }
                 let doing = format!("giving {name} the address {cidr}");
                 return Err(failure::manage(operation, &doing, error));
             }
@@ -165,12 +167,13 @@ async fn make(
     cidr: HostCidr,
     survey: Survey,
 ) -> Result<String, Unmade> {
+    let mut besides = survey.names;
+    besides.retain(|name| Some(name) != survey.half.as_ref());
+    let noted = register.making(cidr, besides.clone());
+    noted.map_err(Unmade::Other)?;
     if let Some(half) = survey.half {
         return Ok(half);
     }
-    let besides = survey.names;
-    let noted = register.making(cidr, besides.clone());
-    noted.map_err(Unmade::Other)?;
     let told = manage.run(["hostonlyif", "create"]).await;
     match told.map_err(Unmade::Manage) {
         Ok(told) => match answer::made_adapter(&told) {

@@ -153,6 +153,29 @@ async fn after_an_interruption_what_other_programs_have_stays_theirs() {
 }
 
 #[tokio::test]
+async fn an_adapter_that_was_begun_is_found_again_whatever_address_it_got_since() {
+    let world = World::new();
+    let refused = |begins| json!({"begins": begins, "exit": 1, "err": "VBoxManage: error: no"});
+    let failures = ["hostonlyif ipconfig", "hostonlyif remove"].map(refused);
+    world.wish(json!({"failures": failures}));
+    let kind = world.kind();
+    let flags = [("virtualbox-hostonly-cidr", text("192.168.61.1/24"))];
+    let subject = subject(&kind, "n1", flags);
+    cut_off(&subject);
+    assert!(world.run(&["hostonlyif", "create"]).status.success());
+    let mut driver = subject.configure();
+    driver.create(&subject.work()).await.unwrap_err();
+    // As if it had been cut off after that.
+    world.change(|state| {
+        state["adapters"][0]["address"] = json!("192.168.61.1");
+        state["adapters"][0]["up"] = json!(true);
+    });
+    world.wish(json!({}));
+    driver.remove(&subject.work()).await.unwrap();
+    assert_eq!(world.count("adapters"), 0);
+}
+
+#[tokio::test]
 async fn an_adapter_that_has_the_name_of_ours_is_not_ours() {
     let world = World::new();
     let kind = world.kind();
