@@ -64,3 +64,22 @@ pub fn virtualbox(process: &Process) -> rmachine_virtualbox::Surroundings {
         ..rmachine_virtualbox::Surroundings::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtualbox_is_looked_for_where_the_environment_says() {
+        let named = [
+            ("VBOX_MANAGE", "/v/VBoxManage"),
+            ("VBOX_USER_HOME", "/v/home"),
+            ("XDG_CONFIG_HOME", "/v/config"),
+        ];
+        let surroundings = virtualbox(&Process::of(&["rmachine"], &named));
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(surroundings.vbox_manage, path("/v/VBoxManage"));
+        assert_eq!(surroundings.user_home, path("/v/home"));
+        assert_eq!(surroundings.config_home, path("/v/config"));
+    }
+}
