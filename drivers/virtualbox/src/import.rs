@@ -75,8 +75,14 @@ async fn clear(manage: &VBoxManage, disk: &Path, copying: &Path) -> Result<(), D
     match forget(manage, disk).await {
         // VirtualBox goes on with a copy that nobody waits for any more.
         Err(error) if error.is(Trouble::Locked) => {
-            let doing = "taking away the copy of the disk that was begun before";
-            return Err(failure::manage(Operation::Create, doing, error));
+            return Err(failure::backend_with_hint(
+                Operation::Create,
+                format!(
+                    "VirtualBox is still at work on {}, a copy that was begun before",
+                    disk.display()
+                ),
+                "run the command again when it is done",
+            ));
         }
         // Half of a disk may be none to VirtualBox.
         Err(error) => tracing::debug!(%error, "the disk was not closed"),
