@@ -106,7 +106,10 @@ async fn by_itself(machine: &Machine) -> Result<Heard, DriverError> {
                 operation: Operation::Inspect,
                 message: "the machine's guest additions tell no address, and it cannot be asked"
                     .to_owned(),
-                hint: None,
+                hint: Some(format!(
+                    "see why with: rmachine ssh {}",
+                    machine.context.name
+                )),
                 source: Some(Box::new(error)),
             });
         }
