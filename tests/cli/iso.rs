@@ -11,7 +11,7 @@ use server::{Behaviour, Server, iso};
 
 #[allow(dead_code, reason = "of what the server can, this program asks less")]
 #[path = "../../crates/iso/tests/cache/server.rs"]
-mod server;
+pub mod server;
 
 #[test]
 fn twenty_processes_make_one_download() {
