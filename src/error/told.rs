@@ -54,7 +54,7 @@ impl From<DriverError> for CommandError {
 }
 
 /// What can be done about a file that could not be read or written.
-fn of_file(told: CommandError, why: &io::Error) -> CommandError {
+pub(super) fn of_file(told: CommandError, why: &io::Error) -> CommandError {
     match why.kind() {
         io::ErrorKind::StorageFull => told.hint("free some space, and run the command again"),
         _ => told,
@@ -171,7 +171,7 @@ impl CommandError {
 }
 
 /// A path as a shell reads it.
-fn shell_word(path: &Path) -> String {
+pub(super) fn shell_word(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 

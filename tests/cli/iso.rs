@@ -67,12 +67,37 @@ fn lists_pulls_imports_verifies_and_removes() {
     assert!(verified.out.ends_with("/cache/mine.iso\n"), "{verified:?}");
     let refused = world.run(["iso", "verify", "mine", "boot2docker"]);
     assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.err.contains("hint: rmachine iso rm boot2docker\n"),
+        "{refused:?}"
+    );
 
     world.run(["iso", "rm", "mine", "boot2docker"]);
     assert_eq!(world.run(["iso", "ls", "-q"]).data(), "");
     let refused = world.run(["iso", "rm", "mine"]).failure(1);
     assert!(refused.contains("there is no ISO mine"), "{refused}");
     assert_eq!(world.run(["iso", "rm", "-f", "mine"]).code, 0);
+}
+
+#[test]
+fn what_was_put_there_by_hand_is_not_pulled_for_another_checksum() {
+    let world = World::new();
+    let cache = world.root().join("cache");
+    fs::create_dir_all(&cache).unwrap();
+    for name in ["boot2docker", "mine"] {
+        fs::write(cache.join(format!("{name}.iso")), iso("MINE", 50)).unwrap();
+    }
+    let other = "0".repeat(64);
+    assert_eq!(world.run(["iso", "pull"]).code, 0);
+    for (pull, name) in [
+        (["iso", "pull", "--sha256", &other], "boot2docker"),
+        (["iso", "pull", "--name", "mine"], "mine"),
+    ] {
+        let refused = world.run(pull).failure(1);
+        assert!(refused.contains("has the wrong checksum"), "{refused}");
+        let hint = format!("hint: rmachine iso rm {name}\n");
+        assert!(refused.contains(&hint), "{refused}");
+    }
 }
 
 #[test]

@@ -120,7 +120,14 @@ impl Cache {
             }
             metadata => metadata.map_err(IsoError::io("read", &path))?,
         };
-        let head = Head::read(&path)?;
+        let head = Head::read(&path).map_err(|error| match error {
+            IsoError::NotAnIso { path, reason, .. } => IsoError::NotAnIso {
+                path,
+                reason,
+                cached: Some(name.clone()),
+            },
+            error => error,
+        })?;
         let note = Note::read(&self.note(name)).filter(|note| note.sha256_of(&metadata).is_some());
         Ok(Iso {
             name: name.clone(),
@@ -149,6 +156,7 @@ impl Cache {
                 what: iso.path.display().to_string(),
                 expected,
                 actual,
+                cached: Some(name.clone()),
             }),
             recorded => {
                 // Where it is from stays true, also when the file's date has changed.

@@ -83,6 +83,7 @@ impl Download<'_> {
         Err(last.unwrap_or_else(|| IsoError::NotAnIso {
             path: self.part.to_owned(),
             reason: "nobody has it".to_owned(),
+            cached: None,
         }))
     }
 

@@ -69,6 +69,8 @@ pub enum IsoError {
         expected: Sha256,
         /// What it is.
         actual: Sha256,
+        /// Its name, where it is in the cache.
+        cached: Option<IsoName>,
     },
 
     /// The file is no ISO, or only a part of one.
@@ -78,6 +80,8 @@ pub enum IsoError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+        /// Its name, where it is in the cache.
+        cached: Option<IsoName>,
     },
 
     /// The client that downloads could not be set up.

@@ -28,6 +28,7 @@ impl Head {
         let refused = |reason: String| IsoError::NotAnIso {
             path: path.to_owned(),
             reason,
+            cached: None,
         };
         let mut file = File::open(path).map_err(IsoError::io("read", path))?;
         let size = file.metadata().map_err(IsoError::io("read", path))?.len();

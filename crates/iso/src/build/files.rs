@@ -83,7 +83,7 @@ pub(super) const DIRECTORIES: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// What packages bring and is not as open as the rest, with its permission bits.
+/// What packages bring, with the permission bits that Debian's scripts give it.
 pub(super) const PACKAGED: &[(&str, u32)] = &[("etc/sudoers", 0o440), ("usr/bin/sudo", 0o4755)];
 
 /// What of the packages is not kept.

@@ -46,6 +46,7 @@ impl Cache {
                 what: file.display().to_string(),
                 expected,
                 actual,
+                cached: None,
             });
         }
         if !replace && self.path(name).exists() {

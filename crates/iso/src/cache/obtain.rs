@@ -8,7 +8,7 @@ use super::{Cache, Iso};
 use crate::download::{self, Download};
 use crate::image::Head;
 use crate::note::Note;
-use crate::{IsoError, Sha256, Source};
+use crate::{IsoError, IsoName, Sha256, Source};
 
 /// What was found in the cache.
 enum Found {
@@ -65,7 +65,7 @@ impl Cache {
             let actual = Sha256::of_file(file)
                 .await
                 .map_err(IsoError::io("read", file))?;
-            same(&file.display().to_string(), expected, actual)?;
+            same(&file.display().to_string(), None, expected, actual)?;
         }
         Ok(Iso {
             name: source.name().clone(),
@@ -89,7 +89,8 @@ impl Cache {
         };
         match (source.sha256(), source.by_hand) {
             (Some(expected), false) => {
-                same(&iso.path.display().to_string(), expected, actual).map(|()| Some(iso))
+                let what = iso.path.display().to_string();
+                same(&what, Some(&iso.name), expected, actual).map(|()| Some(iso))
             }
             (Some(_), true) => Ok(Some(iso)),
             (None, _) => {
@@ -161,11 +162,12 @@ impl Cache {
                 .await
                 .map_err(IsoError::io("read", &part))?;
             let sound = match source.sha256() {
-                Some(expected) => same(url.as_str(), expected, actual),
+                Some(expected) => same(url.as_str(), None, expected, actual),
                 None => Head::read(&part).map(drop).map_err(|error| match error {
                     IsoError::NotAnIso { reason, .. } => IsoError::NotAnIso {
                         path: url.as_str().into(),
                         reason,
+                        cached: None,
                     },
                     error => error,
                 }),
@@ -190,13 +192,19 @@ impl Cache {
     }
 }
 
-fn same(what: &str, expected: Sha256, actual: Sha256) -> Result<(), IsoError> {
+fn same(
+    what: &str,
+    cached: Option<&IsoName>,
+    expected: Sha256,
+    actual: Sha256,
+) -> Result<(), IsoError> {
     match expected == actual {
         true => Ok(()),
         false => Err(IsoError::Checksum {
             what: what.to_owned(),
             expected,
             actual,
+            cached: cached.cloned(),
         }),
     }
 }

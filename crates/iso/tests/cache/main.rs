@@ -365,7 +365,11 @@ async fn what_was_put_there_by_hand_is_not_taken_where_somebody_says_what_it_mus
         // Looked at for the first time, and known already.
         for _ in 0..2 {
             let error = cache.obtain(&wanted, &Silent).await.unwrap_err();
-            assert!(matches!(error, IsoError::Checksum { .. }), "{error}");
+            let cached = Some(wanted.name());
+            assert!(
+                matches!(&error, IsoError::Checksum { cached: c, .. } if c.as_ref() == cached),
+                "{error}"
+            );
         }
     }
     let same_name = default.clone().named(name(Source::DEFAULT_NAME));
