@@ -77,6 +77,13 @@ fn found(iso: Result<Iso, IsoError>) -> Result<PathBuf, IsoUnavailable> {
         message: error.to_string(),
         hint: Some(match &error {
             IsoError::Unknown { .. } => "rmachine iso ls".to_owned(),
+            IsoError::Taken { name, .. }
+            | IsoError::Checksum {
+                cached: Some(name), ..
+            }
+            | IsoError::NotAnIso {
+                cached: Some(name), ..
+            } => format!("rmachine iso rm {name}"),
             _ => "rmachine iso import FILE (of an ISO that you have), or rmachine iso build"
                 .to_owned(),
         }),
