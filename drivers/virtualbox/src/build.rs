@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::answer::Vm;
-use crate::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::config::Config;
 use crate::share::Share;
 
@@ -248,7 +248,7 @@ pub fn new_card() -> String {
 #[cfg(test)]
 mod tests {
     use crate::answer::vm;
-    use crate::attach::Kind;
+    use crate::network::Kind;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 use rmachine_driver::{DriverError, MachineState, Operation, Resource, ResourceJournal, Work};
 
 use crate::answer::{self, Vm};
-use crate::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::build::{self, REACH, Wanted};
 use crate::config::VmId;
 use crate::machine::{Machine, VM, patiently};

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 use rmachine_driver::{DriverError, Operation, Resource, Work};
 
 use crate::answer::{self, DhcpServer};
-use crate::attach::{Attachment, Kind};
+use crate::attachment::Attachment;
 use crate::config::WantedAddress;
 use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
-use crate::network::{self, Range};
+use crate::network::{self, Kind, Range};
 use crate::said::Trouble;
 use crate::{failure, host_networks};
 

@@ -11,11 +11,13 @@
 //! reading at [`VirtualBoxKind`], then `driver.rs`; what is decided without VirtualBox is in
 //! `network.rs` (which network, which address) and `build.rs` (what a VM lacks).
 
+mod adapter;
 mod address;
 mod allowed;
 mod answer;
 mod asked;
 mod attach;
+mod attachment;
 mod build;
 mod check;
 mod config;

@@ -4,14 +4,14 @@
 use rmachine_driver::{DriverError, Operation, Resource, Work};
 
 use crate::answer::{self, HostOnlyNet, uses_adapter};
-use crate::attach::{self, Attachment};
-use crate::failure;
+use crate::attachment::Attachment;
 use crate::find::System;
 use crate::machine::Machine;
 use crate::manage::VBoxManage;
 use crate::network::{Choice, Kind};
 use crate::said::Trouble;
 use crate::subnet::HostCidr;
+use crate::{adapter, failure};
 
 /// What a machine's stake in such a network that rmachine made is called; found again by its name.
 pub const NET: &str = "net";
@@ -77,7 +77,7 @@ pub async fn leave(
     let _held = machine.lock(work).await?;
     let nets = list(machine, manage, Operation::Remove).await?;
     let there = nets.is_some_and(|nets| nets.iter().any(|net| net.name == name));
-    if !there || uses_adapter(&attach::vms(manage, Operation::Remove).await?, name) {
+    if !there || uses_adapter(&adapter::vms(manage, Operation::Remove).await?, name) {
         return Ok(());
     }
     work.report.step("removing the host-only network");

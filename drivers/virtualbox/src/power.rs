@@ -4,7 +4,7 @@ use rmachine_driver::{DriverError, MachineState, Operation, Work};
 use tokio::time::sleep;
 
 use crate::answer::{self, Vm};
-use crate::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::build::{SSH_RULE, new_card, rule, ssh_rule};
 use crate::machine::{Machine, patiently};
 use crate::manage::{ManageError, VBoxManage};
@@ -416,7 +416,7 @@ async fn disks_done(
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
-    use crate::attach::Kind;
+    use crate::network::Kind;
 
     use super::*;
 

@@ -2,13 +2,11 @@ use std::path::Path;
 
 use rmachine_driver::{DriverError, MachineState, Operation, Resource, Work};
 
-use crate::answer::{self, uses_adapter};
+use crate::answer;
 use crate::machine::{Machine, VM, patiently};
 use crate::manage::VBoxManage;
-use crate::network::is_on;
-use crate::register::Register;
 use crate::said::Trouble;
-use crate::{attach, failure, import, lease, net, power};
+use crate::{adapter, failure, import, lease, net, power};
 
 /// Takes away what the journal lists; of a machine that docker-machine made, its VM.
 pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), DriverError> {
@@ -37,7 +35,7 @@ pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
         let removed = match resource.kind.as_str() {
             VM => remove_vm(machine, &manage, &resource.id, work).await,
             lease::ADDRESS => release(machine, &manage, &resource.id, work).await,
-            attach::NETWORK => leave(machine, &manage, &resource.id, work).await,
+            adapter::NETWORK => adapter::leave(machine, &manage, &resource.id, work).await,
             net::NET => net::leave(machine, &manage, &resource.id, work).await,
             import::DISK => close(&manage, &resource.id).await,
             _ => continue,
@@ -131,44 +129,4 @@ async fn release(
     let _held = machine.lock(work).await?;
     let released = lease::release(manage, id).await;
     released.map_err(|e| failure::manage(Operation::Remove, "giving the address back", e))
-}
-
-/// Removes the adapters of this address that rmachine made, unless a VM is on them still.
-async fn leave(
-    machine: &Machine,
-    manage: &VBoxManage,
-    cidr: &str,
-    work: &Work<'_>,
-) -> Result<(), DriverError> {
-    let failed =
-        |error| failure::manage(Operation::Remove, "removing the host-only adapter", error);
-    let _held = machine.lock(work).await?;
-    let mut register = Register::read(&machine.shared());
-    let adapters = attach::list(manage, Operation::Remove).await?;
-    let half = attach::half_made(manage, &register, &adapters, Operation::Remove).await?;
-    if let Some(half) = half {
-        let removed = attach::remove_adapter(manage, &half).await;
-        removed.map_err(failed)?;
-        register.not_made()?;
-    }
-    let ours: Vec<String> = register.at(cidr).map(str::to_owned).collect();
-    if ours.is_empty() {
-        return Ok(());
-    }
-    let vms = attach::vms(manage, Operation::Remove).await?;
-    for name in ours {
-        // Another one may have its name by now.
-        let there = adapters.iter().find(|adapter| adapter.name == name);
-        let at = cidr.parse().ok();
-        if there.zip(at).is_some_and(|(there, at)| is_on(there, at)) {
-            if uses_adapter(&vms, &name) {
-                continue;
-            }
-            work.report.step("removing the host-only network");
-            let removed = attach::remove_adapter(manage, &name).await;
-            removed.map_err(failed)?;
-        }
-        register.gone(&name)?;
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 use rmachine_driver::{DriverError, Operation};
 
+use crate::adapter::Adapters;
 use crate::allowed::{self, Allowed};
 use crate::answer::{HostOnlyAdapter, HostOnlyNet, Version};
 use crate::find::System;
@@ -8,19 +9,16 @@ use crate::manage::VBoxManage;
 use crate::network::{self, Choice, Kind, NoNetwork, Present};
 use crate::register::Register;
 use crate::subnet::{HostCidr, Subnet};
-use crate::{attach, host_networks, net};
+use crate::{host_networks, net};
 
 /// What there is for a machine to be attached to, and what is in the way of a new one.
 #[derive(Debug)]
 pub struct Survey {
     /// What this VirtualBox attaches VMs to.
     pub kind: Kind,
-    /// The adapter that somebody began to make and did not set up.
-    pub half: Option<String>,
-    /// All adapters, that one included.
-    pub names: Vec<String>,
+    /// The adapters; networks of macOS's as if they were some.
+    pub adapters: Adapters,
     wanted: Option<HostCidr>,
-    whole: Vec<HostOnlyAdapter>,
     elsewhere: Vec<Subnet>,
     allowed: Allowed,
 }
@@ -39,29 +37,22 @@ impl Survey {
             let nets = nets.iter().filter_map(|net| as_adapter(net, wanted));
             return Ok(Self {
                 kind: Kind::Net,
-                half: None,
-                names: Vec::new(),
+                adapters: Adapters {
+                    whole: nets.collect(),
+                    half: None,
+                },
                 wanted,
-                whole: nets.collect(),
                 elsewhere: host_networks::besides(root, &[]),
                 allowed: Allowed::Any,
             });
         }
-        let adapters = attach::list(manage, operation).await?;
-        let half = attach::half_made(manage, register, &adapters, operation).await?;
-        let names: Vec<String> = adapters.iter().map(|a| a.name.clone()).collect();
-        let interfaces: Vec<&str> = names.iter().map(String::as_str).collect();
-        let elsewhere = host_networks::besides(root, &interfaces);
-        let whole = adapters
-            .into_iter()
-            .filter(|adapter| Some(&adapter.name) != half.as_ref());
+        let adapters = Adapters::of(manage, register, operation).await?;
+        let interfaces: Vec<&str> = adapters.names().collect();
         Ok(Self {
             kind: Kind::Adapter,
             wanted,
-            whole: whole.collect(),
-            half,
-            names,
-            elsewhere,
+            elsewhere: host_networks::besides(root, &interfaces),
+            adapters,
             allowed: allowed(machine),
         })
     }
@@ -79,7 +70,7 @@ impl Survey {
     fn choose_within(&self, allowed: &Allowed) -> Result<Choice, NoNetwork> {
         let present = Present {
             kind: self.kind,
-            adapters: &self.whole,
+            adapters: &self.adapters.whole,
             elsewhere: &self.elsewhere,
             allowed,
         };
