@@ -185,7 +185,7 @@ file /var/lib/boot2docker/etc/hostname
 
 # The slowest question; only single lines are printed until it is answered.
 if [ -n "$dockerd" ]; then
-  fact dockerdversion "$(bounded 20 "$dockerd" --version 2>/dev/null | head -n 1)" &
+  fact dockerdversion "$(bounded 60 "$dockerd" --version 2>/dev/null | head -n 1)" &
 fi
 
 for pem in ca server server-key store-ca store store-key; do

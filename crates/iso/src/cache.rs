@@ -217,6 +217,9 @@ impl Cache {
         sha256: Sha256,
         source: Option<String>,
     ) -> Result<Iso, IsoError> {
+        fs::File::open(file)
+            .and_then(|file| file.sync_all())
+            .map_err(IsoError::io("write", file))?;
         Note::of(file, sha256, source)?.write(&self.note(name))?;
         self.rename(file, name)
     }
