@@ -183,9 +183,9 @@ file "$state/applied.json"
 file /var/lib/boot2docker/profile
 file /var/lib/boot2docker/etc/hostname
 
-# The slowest question; only single lines are printed until it is answered.
+# The slowest question; only single lines are printed until it is answered. A version may be unknown.
 if [ -n "$dockerd" ]; then
-  fact dockerdversion "$(bounded 60 "$dockerd" --version 2>/dev/null | head -n 1)" &
+  fact dockerdversion "$(bounded 10 "$dockerd" --version 2>/dev/null 3>/dev/null | head -n 1)" &
 fi
 
 for pem in ca server server-key store-ca store store-key; do

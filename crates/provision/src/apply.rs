@@ -11,8 +11,8 @@ use crate::script::{self, Ground};
 use crate::wanted::Wanted;
 
 /// Reading the facts takes moments; most of this is for a run before this one to end, and for a host
-/// that is busy with its boot.
-const FACTS_LIMIT: Duration = Duration::from_secs(180);
+/// that is busy.
+const FACTS_LIMIT: Duration = Duration::from_secs(120);
 /// Two restarts of an engine, and what lies around them.
 const APPLY_LIMIT: Duration = Duration::from_secs(480);
 /// Packages over a slow line.
