@@ -37,7 +37,7 @@ pub struct Etcd {
 
 /// A server of Consul.
 pub struct Consul {
-    /// Its name among the servers.
+    /// The machine that it is on.
     pub name: String,
     /// Where the others and its clients reach it.
     pub address: IpAddr,
@@ -116,6 +116,13 @@ impl Consul {
     /// The port of the other servers.
     pub const PEERS: u16 = 8300;
 
+    /// What the server on a machine is called among the servers. The address is a part of it: for
+    /// half a minute the others would take a new server with the name of a lost one for an impostor
+    /// (its gossip refuses another address for a name until it has forgotten the dead).
+    pub fn node_name(machine: &str, address: IpAddr) -> String {
+        format!("{machine}-{address}").replace(['.', ':'], "-")
+    }
+
     /// The key of what servers tell each other, made from something that nobody else knows.
     pub fn gossip_key(secret: &str) -> String {
         let mut digest = Sha256::new();
@@ -129,7 +136,7 @@ impl Consul {
         let any = unspecified(self.address);
         let mut settings = json!({
             "server": true,
-            "node_name": self.name,
+            "node_name": Self::node_name(&self.name, self.address),
             "data_dir": format!("{DATA}/consul"),
             "bind_addr": any,
             "client_addr": any,
@@ -261,6 +268,9 @@ mod tests {
         assert_eq!(begins["bootstrap_expect"], 1);
         assert_eq!(begins["bind_addr"], "0.0.0.0");
         assert_eq!(begins["advertise_addr"], "10.0.0.1");
+        assert_eq!(begins["node_name"], "s1-10-0-0-1");
+        let elsewhere = Consul::node_name("s1", "fd00::2".parse().unwrap());
+        assert_eq!(elsewhere, "s1-fd00--2");
         consul.peers = vec!["10.0.0.2".to_owned()];
         let joins = settings(&consul);
         assert_eq!(joins["retry_join"], json!(["10.0.0.2"]));

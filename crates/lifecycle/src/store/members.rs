@@ -121,8 +121,8 @@ impl Members {
     }
 
     /// Lets the Consul of the server at an address forget another one, which is down.
-    pub(super) async fn forget(&self, at: IpAddr, name: &str) -> Result<(), String> {
-        let path = consul(at, &format!("/v1/agent/force-leave/{name}"));
+    pub(super) async fn forget(&self, at: IpAddr, node: &str) -> Result<(), String> {
+        let path = consul(at, &format!("/v1/agent/force-leave/{node}"));
         self.ask(Method::PUT, path, None).await?;
         Ok(())
     }

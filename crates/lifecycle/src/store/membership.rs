@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use rmachine_companion::server::{Etcd, STORE};
+use rmachine_companion::server::{Consul, Etcd, STORE};
 use rmachine_driver::MachineName;
 use rmachine_engine::Engine;
 use rmachine_machine::StoreKind;
@@ -123,7 +123,10 @@ pub(super) async fn departure(
                 Ok(peers) => removal(members, *at, &peers, address).await,
                 Err(error) => Err(error),
             },
-            StoreKind::Consul => members.forget(*at, name.as_str()).await,
+            StoreKind::Consul => {
+                let node = Consul::node_name(name.as_str(), address);
+                members.forget(*at, &node).await
+            }
         };
         match done {
             Ok(()) => return Ok(()),
