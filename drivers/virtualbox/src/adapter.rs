@@ -80,11 +80,7 @@ pub async fn ensure(
     };
     take_part(work, cidr)?;
     work.report.step("making a host-only network");
-    let name = make(manage, register, cidr, there).await;
-    let name = name.map_err(|error| match error {
-        Unmade::Manage(error) => failure::manage(operation, "making a host-only adapter", error),
-        Unmade::Other(error) => error,
-    })?;
+    let name = make(manage, register, cidr, there, operation).await?;
     if let Err(error) = set_address(manage, &name, cidr).await {
         // One that stays is found again.
         if remove(manage, &name).await.is_ok() {
@@ -190,45 +186,38 @@ fn take_part(work: &Work<'_>, cidr: HostCidr) -> Result<(), DriverError> {
     work.resources.about_to_make(&stake)
 }
 
-enum Unmade {
-    Manage(ManageError),
-    Other(DriverError),
-}
-
 /// Makes an adapter, or goes on with one that somebody else began to make.
 async fn make(
     manage: &VBoxManage,
     register: &mut Register,
     cidr: HostCidr,
     there: Adapters,
-) -> Result<String, Unmade> {
+    operation: Operation,
+) -> Result<String, DriverError> {
+    let failed = |error| failure::manage(operation, "making a host-only adapter", error);
     let besides: Vec<String> = there.whole.into_iter().map(|it| it.name).collect();
-    let noted = register.making(cidr, besides.clone());
-    noted.map_err(Unmade::Other)?;
+    register.making(cidr, besides.clone())?;
     if let Some(half) = there.half {
         return Ok(half);
     }
-    let told = manage.run(["hostonlyif", "create"]).await;
-    match told.map_err(Unmade::Manage) {
-        Ok(told) => match answer::made_adapter(&told) {
-            Some(name) => Ok(name),
-            // The words are another version's or language's: what is there now is it.
-            None => {
-                let told = manage.run(["list", "hostonlyifs"]).await;
-                let now = answer::host_only_adapters(&told.map_err(Unmade::Manage)?);
-                let names = now.into_iter().map(|adapter| adapter.name);
-                let mut new = names.filter(|name| !besides.contains(name));
-                new.next().ok_or_else(|| {
-                    let message = "VirtualBox made a host-only adapter that it does not list";
-                    Unmade::Other(failure::backend(Operation::Create, message.to_owned()))
-                })
-            }
-        },
+    let told = match manage.run(["hostonlyif", "create"]).await {
+        Ok(told) => told,
         Err(error) => {
-            register.not_made().map_err(Unmade::Other)?;
-            Err(error)
+            register.not_made()?;
+            return Err(failed(error));
         }
+    };
+    if let Some(name) = answer::made_adapter(&told) {
+        return Ok(name);
     }
+    // The words are another version's or language's: what is there now is it.
+    let told = manage.run(["list", "hostonlyifs"]).await.map_err(failed)?;
+    let now = answer::host_only_adapters(&told).into_iter();
+    let mut new = now.map(|it| it.name).filter(|name| !besides.contains(name));
+    new.next().ok_or_else(|| {
+        let message = "VirtualBox made a host-only adapter that it does not list";
+        failure::backend(Operation::Create, message.to_owned())
+    })
 }
 
 async fn set_address(

@@ -8,12 +8,12 @@ use rmachine_driver::{CheckFailure, ResourceJournal};
 use crate::answer;
 use crate::config::WantedAddress;
 use crate::failure::found;
+use crate::lease;
 use crate::machine::Machine;
 use crate::manage::VBoxManage;
 use crate::network::{self, Choice, Range};
 use crate::share::{Share, split};
 use crate::subnet::HostCidr;
-use crate::{host_networks, lease};
 
 /// Why the machine cannot have the address that was asked for on the network that was chosen.
 pub async fn address(
@@ -40,21 +40,13 @@ pub async fn address(
     let told = manage.run(["list", "dhcpservers"]).await.ok()?;
     let servers = answer::dhcp_servers(&told);
     let server = servers.iter().find(|s| s.network == adapter.network);
-    let range = server
-        .filter(|server| server.enabled)
-        .and_then(|server| Range::served(server, cidr))
-        .unwrap_or_else(|| Range::of(cidr));
-    let reserved = server.map_or(&[][..], |server| &server.reserved);
+    let range = lease::served(server, cidr).unwrap_or_else(|| Range::of(cidr));
     let owned = resources.owned();
-    let is_ours = |card: &str| owned.contains(&lease::resource(&adapter.network, card));
-    let (ours, others): (Vec<_>, Vec<_>) = reserved
-        .iter()
-        .partition(|reserved| reserved.card.as_deref().is_some_and(is_ours));
-    let card = ours.iter().find_map(|reserved| reserved.card.as_deref());
-    let root = &machine.surroundings.root;
-    let met = host_networks::met(root, &adapter.name, card.unwrap_or_default());
-    let others = others.into_iter().map(|reserved| reserved.address);
-    unfit(asked, cidr, &range, &others.chain(met).collect())
+    let is_ours = |card: &&str| owned.contains(&lease::resource(&adapter.network, card));
+    let mut cards = server.into_iter().flat_map(|server| &server.reserved);
+    let card = cards.find_map(|reserved| reserved.card.as_deref().filter(is_ours));
+    let taken = lease::taken(machine, &adapter.name, server, card.unwrap_or_default());
+    unfit(asked, cidr, &range, &taken)
 }
 
 /// Why the address cannot be a machine's own on this network, where the others are taken.

@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::manage::{ManageError, VBoxManage};
 use crate::network::{self, Kind, Range};
 use crate::said::Trouble;
+use crate::subnet::HostCidr;
 use crate::{failure, host_networks};
 
 /// What an address that a DHCP server keeps for a machine is called; found again by the server's
@@ -56,9 +57,7 @@ pub async fn ensure(
         return Ok(None);
     }
     let cidr = attachment.cidr;
-    let served = server
-        .filter(|server| server.enabled)
-        .and_then(|server| Range::served(server, cidr));
+    let served = served(server, cidr);
     let range = served.unwrap_or_else(|| Range::of(cidr));
     let server_options = match served {
         Some(_) => Vec::new(),
@@ -149,6 +148,31 @@ fn kept_for(server: Option<&DhcpServer>, card: &str) -> Option<Ipv4Addr> {
         .map(|reserved| reserved.address)
 }
 
+/// The range that a server gives to anybody, if there is one and it is on.
+pub fn served(server: Option<&DhcpServer>, cidr: HostCidr) -> Option<Range> {
+    Range::served(server.filter(|server| server.enabled)?, cidr)
+}
+
+/// The addresses that are others' on an adapter's network: kept for other cards than this, or met
+/// there.
+pub fn taken(
+    machine: &Machine,
+    adapter: &str,
+    server: Option<&DhcpServer>,
+    card: &str,
+) -> BTreeSet<Ipv4Addr> {
+    let reserved = server.into_iter().flat_map(|server| &server.reserved);
+    let others = reserved.filter(|reserved| reserved.card.as_deref() != Some(card));
+    others
+        .map(|reserved| reserved.address)
+        .chain(host_networks::met(
+            &machine.surroundings.root,
+            adapter,
+            card,
+        ))
+        .collect()
+}
+
 fn choose(
     machine: &Machine,
     attachment: &Attachment,
@@ -157,13 +181,7 @@ fn choose(
     card: &str,
     operation: Operation,
 ) -> Result<Ipv4Addr, DriverError> {
-    let others = server.into_iter().flat_map(|server| &server.reserved);
-    let others = others.filter(|r| r.card.as_deref() != Some(card));
-    let root = &machine.surroundings.root;
-    let taken: BTreeSet<Ipv4Addr> = others
-        .map(|reserved| reserved.address)
-        .chain(host_networks::met(root, &attachment.name, card))
-        .collect();
+    let taken = taken(machine, &attachment.name, server, card);
     let asked = match machine.config.host_only_address {
         Some(WantedAddress::Is(address)) => Some(address),
         _ => None,
