@@ -40,7 +40,7 @@ pub const STEPS: &[Step] = &[
     ),
     same("docker run --rm --device /dev/null:/dev/nothing app:1 ls /dev/nothing"),
     same(
-        "docker run --rm --init --ulimit nofile=99 --cap-add NET_ADMIN --dns 10.9.8.7 app:1 sh -c 'ulimit -n; cat /etc/resolv.conf'",
+        "docker run --rm $AT --init --ulimit nofile=99 --cap-add NET_ADMIN --dns 10.9.8.7 app:1 sh -c 'ulimit -n; cat /etc/resolv.conf'",
     ),
     same("docker run --cidfile cid --name filed app:1 echo && wc -c <cid && docker rm filed"),
     same(
