@@ -7,7 +7,7 @@ use crate::config::VmId;
 use crate::machine::{Machine, VM, patiently};
 use crate::manage::VBoxManage;
 use crate::said::Trouble;
-use crate::{attach, failure, lease, media, port, power};
+use crate::{attach, failure, lease, media, port, start};
 
 /// VirtualBox's name for the system that a machine runs.
 const SYSTEM: &str = "Linux26_64";
@@ -34,9 +34,9 @@ pub async fn create(machine: &mut Machine, work: &Work<'_>) -> Result<(), Driver
     let state = made.as_ref().map(|vm| vm.state().machine());
     match state {
         None | Some(MachineState::Stopped) => {
-            power::launch(machine, &manage, made.as_ref(), Operation::Create, work).await
+            start::launch(machine, &manage, made.as_ref(), Operation::Create, work).await
         }
-        Some(_) => power::start(machine, Operation::Create, work).await,
+        Some(_) => start::start(machine, Operation::Create, work).await,
     }
 }
 

@@ -9,7 +9,7 @@ use rmachine_driver::{
 use crate::answer::VmSnapshot;
 use crate::config::ENGINE_PORT;
 use crate::machine::Machine;
-use crate::{address, check, create, keys, power, remove, snapshot};
+use crate::{address, check, create, keys, remove, snapshot, start, stop};
 
 /// The name that `--driver` takes.
 pub const NAME: &str = "virtualbox";
@@ -60,20 +60,20 @@ impl Driver for Machine {
     }
 
     async fn start(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
-        power::start(self, Operation::Start, work).await
+        start::start(self, Operation::Start, work).await
     }
 
     async fn stop(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
-        power::stop(self, Operation::Stop, work).await
+        stop::stop(self, Operation::Stop, work).await
     }
 
     async fn restart(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
-        power::stop(self, Operation::Restart, work).await?;
-        power::start(self, Operation::Restart, work).await
+        stop::stop(self, Operation::Restart, work).await?;
+        start::start(self, Operation::Restart, work).await
     }
 
     async fn kill(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
-        power::kill(self, Operation::Kill, work).await
+        stop::kill(self, Operation::Kill, work).await
     }
 
     async fn remove(&mut self, work: &Work<'_>) -> Result<(), DriverError> {
@@ -85,7 +85,7 @@ impl Driver for Machine {
     }
 
     async fn still_up(&self) -> Result<(), DriverError> {
-        power::still_up(self).await
+        start::still_up(self).await
     }
 
     async fn address(&self) -> Result<HostAddress, DriverError> {

@@ -6,7 +6,7 @@ use crate::answer;
 use crate::machine::{Machine, VM, patiently};
 use crate::manage::VBoxManage;
 use crate::said::Trouble;
-use crate::{adapter, failure, import, lease, net, power};
+use crate::{adapter, failure, import, lease, net, stop};
 
 /// Takes away what the journal lists; of a machine that docker-machine made, its VM.
 pub async fn remove(machine: &mut Machine, work: &Work<'_>) -> Result<(), DriverError> {
@@ -94,7 +94,7 @@ async fn remove_vm(
         ));
     }
     if vm.state().machine() != MachineState::Stopped {
-        power::kill(machine, Operation::Remove, work).await?;
+        stop::cut(machine, vm, Operation::Remove, work).await?;
     }
     work.report.step("removing the VM");
     let _held = machine.lock(work).await?;

@@ -5,7 +5,8 @@ use rmachine_driver::{DriverError, MachineState, Operation, SnapshotName, Work};
 use crate::answer::{self, VmSnapshot};
 use crate::machine::{Machine, patiently};
 use crate::said::Trouble;
-use crate::{failure, power};
+use crate::settle::settled;
+use crate::{failure, start, stop};
 
 const OPERATION: Operation = Operation::Snapshot;
 
@@ -27,7 +28,7 @@ pub async fn take(
     name: &SnapshotName,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    power::settled(machine, OPERATION, work).await?;
+    settled(machine, OPERATION, work).await?;
     // VirtualBox would take a second one of the same name.
     if find(&list(machine).await?, name.as_str()).is_some() {
         return Err(failure::backend_with_hint(
@@ -54,7 +55,7 @@ pub async fn restore(
     name: &str,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let before = power::settled(machine, OPERATION, work).await?.state();
+    let before = settled(machine, OPERATION, work).await?.state();
     let Some(snapshot) = find(&list(machine).await?, name) else {
         return Err(failure::backend_with_hint(
             OPERATION,
@@ -68,7 +69,7 @@ pub async fn restore(
     );
     if ran {
         // What it is doing is lost anyway.
-        power::kill(machine, OPERATION, work).await?;
+        stop::kill(machine, OPERATION, work).await?;
     }
     work.report.step(&format!("restoring the snapshot {name}"));
     let manage = machine.manage(OPERATION)?;
@@ -77,7 +78,7 @@ pub async fn restore(
     restored.map_err(|error| failure::manage(OPERATION, "restoring the snapshot", error))?;
     let after = machine.seen(OPERATION).await?.state().machine();
     if ran || after == MachineState::Saved {
-        power::start(machine, OPERATION, work).await?;
+        start::start(machine, OPERATION, work).await?;
     }
     Ok(())
 }
@@ -85,7 +86,7 @@ pub async fn restore(
 /// Removes one: what it kept becomes part of those that came after it.
 pub async fn remove(machine: &Machine, name: &str, work: &Work<'_>) -> Result<(), DriverError> {
     // One that is being taken is not in the list yet.
-    power::settled(machine, OPERATION, work).await?;
+    settled(machine, OPERATION, work).await?;
     let Some(snapshot) = find(&list(machine).await?, name) else {
         return Ok(());
     };

@@ -1,7 +1,4 @@
-use std::time::{Duration, Instant};
-
 use rmachine_driver::{DriverError, MachineState, Operation, Work};
-use tokio::time::sleep;
 
 use crate::answer::{self, Vm};
 use crate::attachment::Attachment;
@@ -9,21 +6,8 @@ use crate::build::{SSH_RULE, new_card, rule, ssh_rule};
 use crate::machine::{Machine, patiently};
 use crate::manage::{ManageError, VBoxManage};
 use crate::said::Trouble;
+use crate::settle::settled;
 use crate::{attach, failure, lease, media, port};
-
-/// How long an orderly shutdown may take.
-const STOP_LIMIT: Duration = Duration::from_secs(180);
-
-/// How long a VM that changes its state by itself may take.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long VirtualBox may go on with a snapshot that nobody waits for any more.
-const DISKS_LIMIT: Duration = Duration::from_secs(15 * 60);
-
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// How often the power button is pressed: a system that is still booting does not hear it.
-const BUTTON: Duration = Duration::from_secs(10);
 
 /// How often another port is tried where one turns out to be taken.
 const PORTS: usize = 4;
@@ -227,97 +211,6 @@ fn moved(taken: u16, port: u16) -> String {
     )
 }
 
-/// Shuts the machine down in order.
-pub async fn stop(
-    machine: &mut Machine,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<(), DriverError> {
-    let vm = settled(machine, operation, work).await?;
-    match vm.state().machine() {
-        MachineState::Stopped => return Ok(()),
-        // A system that stands still cannot go down.
-        MachineState::Paused | MachineState::Saved => start(machine, operation, work).await?,
-        _ => {}
-    }
-    work.report.step("shutting the machine down");
-    let manage = machine.manage(operation)?;
-    let began = Instant::now();
-    let mut pressed: Option<Instant> = None;
-    loop {
-        let state = machine.seen(operation).await?.state();
-        if state.machine() == MachineState::Stopped {
-            return Ok(());
-        }
-        if began.elapsed() >= STOP_LIMIT {
-            return Err(DriverError::Timeout {
-                waiting_for: format!(
-                    "{0} to shut down (`rmachine kill {0}` cuts its power)",
-                    machine.context.name
-                ),
-                limit: STOP_LIMIT,
-                last: format!("the VM is {}", state.word()),
-            });
-        }
-        if pressed.is_none_or(|at| at.elapsed() >= BUTTON) {
-            let press = ["controlvm", machine.reference(), "acpipowerbutton"];
-            match manage.run(press).await {
-                Ok(_) => pressed = Some(Instant::now()),
-                Err(error) if is_going(&error) => {}
-                Err(error) => {
-                    return Err(failure::manage(
-                        operation,
-                        "pressing the power button",
-                        error,
-                    ));
-                }
-            }
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Cuts the machine's power.
-pub async fn kill(
-    machine: &Machine,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<(), DriverError> {
-    let manage = machine.manage(operation)?;
-    disks_done(machine, operation, work).await?;
-    let began = Instant::now();
-    let mut told = false;
-    loop {
-        let state = machine.seen(operation).await?.state();
-        let cut = match state.machine() {
-            MachineState::Stopped => return Ok(()),
-            MachineState::Saved => manage.run(["discardstate", machine.reference()]).await,
-            _ => {
-                manage
-                    .run_slow(["controlvm", machine.reference(), "poweroff"])
-                    .await
-            }
-        };
-        if !told {
-            work.report.step("cutting the VM's power");
-            told = true;
-        }
-        match cut {
-            Ok(_) => {}
-            Err(error) if is_going(&error) => {}
-            Err(error) => return Err(failure::manage(operation, "cutting the VM's power", error)),
-        }
-        if began.elapsed() >= SETTLE_LIMIT {
-            return Err(DriverError::Timeout {
-                waiting_for: "the VM to be off".to_owned(),
-                limit: SETTLE_LIMIT,
-                last: format!("it is {}", state.word()),
-            });
-        }
-        sleep(PAUSE / 5).await;
-    }
-}
-
 /// Whether a VM that was started is still up; VirtualBox itself stops one, for want of room for
 /// its disk for instance, and tells its log why.
 pub async fn still_up(machine: &Machine) -> Result<(), DriverError> {
@@ -339,77 +232,6 @@ pub async fn still_up(machine: &Machine) -> Result<(), DriverError> {
             .and_then(|error| Trouble::find(error.id)?.remedy())
             .map(str::to_owned),
     })
-}
-
-/// Whether a command came while the VM was going down by itself.
-fn is_going(error: &ManageError) -> bool {
-    let passing = [
-        Trouble::NotRunning,
-        Trouble::NotReady,
-        Trouble::WrongState,
-        Trouble::Locked,
-    ];
-    error
-        .trouble()
-        .is_some_and(|trouble| passing.contains(&trouble))
-}
-
-/// The VM, once it is in a state that does not change by itself.
-pub async fn settled(
-    machine: &Machine,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<Vm, DriverError> {
-    let mut vm = disks_done(machine, operation, work).await?;
-    let began = Instant::now();
-    loop {
-        let state = vm.state();
-        match state.machine() {
-            MachineState::Starting | MachineState::Stopping => {}
-            _ => return Ok(vm),
-        }
-        if began.elapsed() >= SETTLE_LIMIT {
-            return Err(DriverError::Timeout {
-                waiting_for: "the VM to come to rest".to_owned(),
-                limit: SETTLE_LIMIT,
-                last: format!("it is {}", state.word()),
-            });
-        }
-        sleep(PAUSE).await;
-        vm = machine.seen(operation).await?;
-    }
-}
-
-/// The VM, once VirtualBox is done with its disks: a snapshot that was interrupted goes on.
-async fn disks_done(
-    machine: &Machine,
-    operation: Operation,
-    work: &Work<'_>,
-) -> Result<Vm, DriverError> {
-    let began = Instant::now();
-    let mut told = false;
-    loop {
-        let vm = machine.seen(operation).await?;
-        let state = vm.state();
-        if !state.works_on_disks() {
-            return Ok(vm);
-        }
-        if !told {
-            work.report.step(&format!(
-                "waiting for VirtualBox to be done with the VM's disks, {} minutes at most",
-                DISKS_LIMIT.as_secs() / 60
-            ));
-            told = true;
-        }
-        if began.elapsed() >= DISKS_LIMIT {
-            return Err(DriverError::Timeout {
-                waiting_for: "VirtualBox to be done with the VM's disks".to_owned(),
-                limit: DISKS_LIMIT,
-                last: format!("it is {}", state.word()),
-            });
-        }
-        sleep(PAUSE).await;
-    }
 }
 
 #[cfg(test)]
