@@ -81,7 +81,10 @@ pub const STEPS: &[Step] = &[
     fails("docker exec web sh -c 'echo $A; exit 9'"),
     same("echo through | docker exec -i web cat"),
     same("docker exec -u 5 -w /data -e B=2 web sh -c 'id -u; pwd; echo $B'"),
-    same("docker exec -d web sh -c 'echo made >/made' && sleep 1 && docker exec web cat /made"),
+    same(
+        "docker exec -d web sh -c 'echo made >/made'; \
+         for _ in $(seq 30); do docker exec web cat /made 2>/dev/null && break; sleep 1; done",
+    ),
     same("docker exec -t web echo terminal"),
     code("docker exec web nothere"),
     unordered("docker diff web"),
@@ -134,7 +137,8 @@ pub const STEPS: &[Step] = &[
         "docker run -d --name counts app:1 sh -c 'echo 1; sleep 1; echo 2' && docker logs -f counts",
     ),
     same(
-        "docker run -d --health-cmd 'sleep 0' --health-interval 1s --name well app:1 sleep 600 && sleep 3 && docker ps --filter health=healthy --format '{{.Names}} {{.Status}}'",
+        "docker run -d --health-cmd 'sleep 0' --health-interval 1s --name well app:1 sleep 600 \
+         && for _ in $(seq 30); do docker ps --filter health=healthy --format '{{.Names}} {{.Status}}' | grep . && break; sleep 1; done",
     ),
     // Lists.
     same("docker ps --format '{{.Names}}'"),

@@ -23,8 +23,8 @@ pub const STEPS: &[Step] = &[
          docker rmi app:seen >/dev/null",
     ),
     unordered(
-        "(timeout 4 docker events --filter label=e=2 --filter event=start --format '{{.Action}}' | head -n 1) & \
-         sleep 1; docker run --rm -l e=2 app:1 echo started; wait",
+        "(timeout 30 docker events --filter label=e=2 --filter event=start --format '{{.Action}}' | head -n 1) & \
+         while kill -0 $! 2>/dev/null; do docker run --rm -l e=2 app:1 echo started; sleep 1; done",
     ),
     cluster(
         "since=$(date +%s) && docker run --rm app:1 echo && sleep 1 \
