@@ -208,8 +208,8 @@ impl Cache {
         Note::of(&self.path(name), sha256, source)?.write(&self.note(name))
     }
 
-    /// Gives a file in the cache's directory that is whole its name. The note comes first: an ISO
-    /// without one would be taken for one that was put there by hand.
+    /// Gives a file in the cache's directory that is whole its name, once it is on the disk. The note
+    /// comes first: an ISO without one would be taken for one that was put there by hand.
     fn place(
         &self,
         file: &Path,
@@ -217,9 +217,7 @@ impl Cache {
         sha256: Sha256,
         source: Option<String>,
     ) -> Result<Iso, IsoError> {
-        fs::File::open(file)
-            .and_then(|file| file.sync_all())
-            .map_err(IsoError::io("write", file))?;
+        sync(file)?;
         Note::of(file, sha256, source)?.write(&self.note(name))?;
         self.rename(file, name)
     }
@@ -241,9 +239,7 @@ impl Cache {
         let path = self.path(name);
         fs::rename(file, &path).map_err(IsoError::io("write", &path))?;
         #[cfg(unix)]
-        fs::File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(IsoError::io("write", &self.dir))?;
+        sync(&self.dir)?;
         self.named(name)
     }
 
@@ -284,4 +280,11 @@ impl Cache {
     fn hidden(&self, name: &IsoName, ending: &str) -> PathBuf {
         self.dir.join(format!(".{name}.{ending}"))
     }
+}
+
+/// Sees to it that a file, or the names in a directory, outlive a power cut.
+pub(crate) fn sync(path: &Path) -> Result<(), IsoError> {
+    fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(IsoError::io("write", path))
 }

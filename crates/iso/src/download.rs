@@ -152,7 +152,7 @@ impl Download<'_> {
             (StatusCode::RANGE_NOT_SATISFIABLE, Some((from, _)))
                 if whole_length(response.headers()) == Some(from) =>
             {
-                return self.sync().await;
+                return Ok(());
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
                 self.discard().await?;
@@ -193,14 +193,8 @@ impl Download<'_> {
         ended?;
         match total {
             Some(total) if got != total => Err(answered("the server ended too early")),
-            _ => file.sync_all().await.map_err(write),
+            _ => Ok(()),
         }
-    }
-
-    async fn sync(&self) -> Result<(), Ended> {
-        let synced = async { self.open().await?.sync_all().await };
-        let failed = |error| Ended::Failed(IsoError::io("write", self.part)(error));
-        synced.await.map_err(failed)
     }
 
     async fn open(&self) -> std::io::Result<File> {

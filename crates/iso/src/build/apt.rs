@@ -13,6 +13,7 @@ use super::program::{Run, Runner};
 use super::work::Work;
 use super::{BuildError, LockedPackage, PackageLock};
 use crate::Sha256;
+use crate::cache::sync;
 
 const WANTED: &str = include_str!("../../../../templates/iso/packages");
 const WITHOUT: &str = include_str!("../../../../templates/iso/without");
@@ -181,7 +182,7 @@ impl Apt<'_> {
             sync(&from)?;
             fs::rename(&from, self.file_of(package)).map_err(BuildError::io("move", from))?;
         }
-        sync(self.work.packages())
+        Ok(sync(self.work.packages())?)
     }
 
     /// What every call of apt-get here is told: nothing of this computer's own packages counts.
@@ -284,13 +285,6 @@ async fn checksum(path: &Path) -> Result<Sha256, BuildError> {
     Sha256::of_file(path)
         .await
         .map_err(BuildError::io("read", path))
-}
-
-/// Sees to it that a file, or the names in a directory, outlive a power cut.
-fn sync(path: &Path) -> Result<(), BuildError> {
-    fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(BuildError::io("write", path))
 }
 
 /// The lines of a list that are no comments.

@@ -62,9 +62,6 @@ impl Cache {
                 });
             }
         }
-        copy.as_file()
-            .sync_all()
-            .map_err(IsoError::io("write", copy.path()))?;
         let source = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         let path = copy.into_temp_path();
         self.place(&path, name, actual, Some(source.display().to_string()))
