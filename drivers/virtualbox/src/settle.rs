@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use rmachine_driver::{DriverError, MachineState, Operation, Work};
 use tokio::time::sleep;
 
-use crate::answer::Vm;
+use crate::answer::{Vm, VmState};
 use crate::machine::Machine;
 
 /// How long a VM that changes its state by itself may take.
@@ -21,55 +21,62 @@ pub async fn settled(
     work: &Work<'_>,
 ) -> Result<Vm, DriverError> {
     let seen = machine.seen(operation).await?;
-    let mut vm = disks_done(machine, seen, operation, work).await?;
-    let began = Instant::now();
-    loop {
-        let state = vm.state();
-        match state.machine() {
-            MachineState::Starting | MachineState::Stopping => {}
-            _ => return Ok(vm),
-        }
-        if began.elapsed() >= LIMIT {
-            return Err(DriverError::Timeout {
-                waiting_for: "the VM to come to rest".to_owned(),
-                limit: LIMIT,
-                last: format!("it is {}", state.word()),
-            });
-        }
-        sleep(PAUSE).await;
-        vm = machine.seen(operation).await?;
-    }
+    let vm = disks_done(machine, seen, operation, work).await?;
+    let moves = |state: &VmState| {
+        matches!(
+            state.machine(),
+            MachineState::Starting | MachineState::Stopping
+        )
+    };
+    until_not(
+        moves,
+        machine,
+        vm,
+        operation,
+        "the VM to come to rest",
+        LIMIT,
+    )
+    .await
 }
 
 /// The VM, once VirtualBox is done with its disks: a snapshot that was interrupted goes on.
 pub async fn disks_done(
     machine: &Machine,
-    mut vm: Vm,
+    vm: Vm,
     operation: Operation,
     work: &Work<'_>,
 ) -> Result<Vm, DriverError> {
+    let what = "VirtualBox to be done with the VM's disks";
+    if vm.state().works_on_disks() {
+        work.report.step(&format!(
+            "waiting for {what}, {} minutes at most",
+            DISKS_LIMIT.as_secs() / 60
+        ));
+    }
+    let busy = VmState::works_on_disks;
+    until_not(busy, machine, vm, operation, what, DISKS_LIMIT).await
+}
+
+/// The VM, once its state is another than these.
+async fn until_not(
+    these: impl Fn(&VmState) -> bool,
+    machine: &Machine,
+    mut vm: Vm,
+    operation: Operation,
+    waiting_for: &str,
+    limit: Duration,
+) -> Result<Vm, DriverError> {
     let began = Instant::now();
-    let mut told = false;
-    loop {
-        let state = vm.state();
-        if !state.works_on_disks() {
-            return Ok(vm);
-        }
-        if !told {
-            work.report.step(&format!(
-                "waiting for VirtualBox to be done with the VM's disks, {} minutes at most",
-                DISKS_LIMIT.as_secs() / 60
-            ));
-            told = true;
-        }
-        if began.elapsed() >= DISKS_LIMIT {
+    while these(&vm.state()) {
+        if began.elapsed() >= limit {
             return Err(DriverError::Timeout {
-                waiting_for: "VirtualBox to be done with the VM's disks".to_owned(),
-                limit: DISKS_LIMIT,
-                last: format!("it is {}", state.word()),
+                waiting_for: waiting_for.to_owned(),
+                limit,
+                last: format!("it is {}", vm.state().word()),
             });
         }
         sleep(PAUSE).await;
         vm = machine.seen(operation).await?;
     }
+    Ok(vm)
 }

@@ -55,7 +55,7 @@ pub async fn restore(
     name: &str,
     work: &Work<'_>,
 ) -> Result<(), DriverError> {
-    let before = settled(machine, OPERATION, work).await?.state();
+    let vm = settled(machine, OPERATION, work).await?;
     let Some(snapshot) = find(&list(machine).await?, name) else {
         return Err(failure::backend_with_hint(
             OPERATION,
@@ -64,12 +64,12 @@ pub async fn restore(
         ));
     };
     let ran = matches!(
-        before.machine(),
+        vm.state().machine(),
         MachineState::Running | MachineState::Paused
     );
     if ran {
         // What it is doing is lost anyway.
-        stop::kill(machine, OPERATION, work).await?;
+        stop::cut(machine, vm, OPERATION, work).await?;
     }
     work.report.step(&format!("restoring the snapshot {name}"));
     let manage = machine.manage(OPERATION)?;

@@ -22,4 +22,4 @@ pub use log::{last_trouble, refused_port, runtime_error};
 pub use property::guest_property;
 pub use snapshot::{VmSnapshot, snapshots};
 pub use version::Version;
-pub use vm::{Vm, registered_vms, uses_adapter, vm};
+pub use vm::{Vm, VmState, registered_vms, uses_adapter, vm};
