@@ -38,7 +38,7 @@ pub struct Etcd {
 /// A server of Consul.
 pub struct Consul {
     /// The machine that it is on.
-    pub name: String,
+    pub machine: String,
     /// Where the others and its clients reach it.
     pub address: IpAddr,
     /// The addresses of the servers that there were when it joined; none where it begins the
@@ -136,7 +136,7 @@ impl Consul {
         let any = unspecified(self.address);
         let mut settings = json!({
             "server": true,
-            "node_name": Self::node_name(&self.name, self.address),
+            "node_name": Self::node_name(&self.machine, self.address),
             "data_dir": format!("{DATA}/consul"),
             "bind_addr": any,
             "client_addr": any,
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_consul_begins_a_store_or_joins_one() {
         let mut consul = Consul {
-            name: "s1".to_owned(),
+            machine: "s1".to_owned(),
             address: "10.0.0.1".parse().unwrap(),
             peers: Vec::new(),
             certificates: certificates(),

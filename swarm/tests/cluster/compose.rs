@@ -48,17 +48,12 @@ networks:
 const DOCKERFILE: &str = "FROM tiny:1\nARG WORD\nRUN echo $WORD >/word\nCOPY version /version\n";
 
 /// `quiet` shows what a command printed only when it failed: compose tells its progress in the order
-/// of it. `logged` shows what a service has said, once it has.
+/// of it. `logs` shows what services have said.
 /// The version of the API is the one that a cluster with an engine 20.10 has: compose v1 cannot
 /// create a container anew with the version that newer engines have by themselves.
 const FIRST: &str = r#"
     quiet() { "$@" >log 2>&1 || { cat log; return 1; }; }
-    logged() {
-        for _ in $(seq 15); do
-            $COMPOSE logs --no-color web 2>&1 | sed -n 's/.*| //p' | grep . && break
-            sleep 1
-        done
-    }
+    logs() { $COMPOSE logs --no-color "$@" 2>&1 | sed -n 's/.*| //p'; }
     export DOCKER_API_VERSION=1.41 COMPOSE_API_VERSION=1.41
 "#;
 
@@ -70,7 +65,7 @@ const STEPS: &[Step] = &[
     same("docker ps --format '{{.Names}} {{.State}} {{.Ports}}' | sort"),
     same("$COMPOSE port web 80"),
     same("docker network ls --filter type=custom --format '{{.Name}} {{.Driver}}'"),
-    same("logged"),
+    same("said logs web"),
     same("$COMPOSE exec -T web cat /word /version"),
     same("$COMPOSE exec -T db sh -c 'echo kept >/data/file'"),
     same("$COMPOSE run --rm -T web echo ran 2>/dev/null"),
@@ -99,7 +94,7 @@ const STEPS: &[Step] = &[
          && test \"$before\" != \"$(docker ps -q)\"",
     ),
     same("docker ps -a --format '{{.Names}} {{.State}} {{.Ports}}' | sort"),
-    same("logged"),
+    same("said logs web"),
     same("echo newer >version && quiet $COMPOSE up -d --build"),
     same("$COMPOSE exec -T web cat /word /version"),
     same("quiet $COMPOSE up -d --force-recreate"),

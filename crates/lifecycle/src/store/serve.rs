@@ -213,7 +213,7 @@ impl Machines {
             }
             .container(&image),
             StoreKind::Consul => Consul {
-                name: name.to_string(),
+                machine: name.to_string(),
                 address,
                 peers,
                 certificates,

@@ -81,10 +81,7 @@ pub const STEPS: &[Step] = &[
     fails("docker exec web sh -c 'echo $A; exit 9'"),
     same("echo through | docker exec -i web cat"),
     same("docker exec -u 5 -w /data -e B=2 web sh -c 'id -u; pwd; echo $B'"),
-    same(
-        "docker exec -d web sh -c 'echo made >/made'; \
-         for _ in $(seq 30); do docker exec web cat /made 2>/dev/null && break; sleep 1; done",
-    ),
+    same("docker exec -d web sh -c 'echo made >/made' && said docker exec web cat /made"),
     same("docker exec -t web echo terminal"),
     code("docker exec web nothere"),
     unordered("docker diff web"),
@@ -138,7 +135,7 @@ pub const STEPS: &[Step] = &[
     ),
     same(
         "docker run -d --health-cmd 'sleep 0' --health-interval 1s --name well app:1 sleep 600 \
-         && for _ in $(seq 30); do docker ps --filter health=healthy --format '{{.Names}} {{.Status}}' | grep . && break; sleep 1; done",
+         && said docker ps --filter health=healthy --format '{{.Names}} {{.Status}}'",
     ),
     // Lists.
     same("docker ps --format '{{.Names}}'"),

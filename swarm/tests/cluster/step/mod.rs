@@ -27,6 +27,16 @@ enum Where {
     Cluster,
 }
 
+/// `said` prints what a command prints, once it prints something.
+const SAID: &str = r#"
+    said() {
+        for _ in $(seq 30); do
+            "$@" 2>/dev/null | grep . && return
+            sleep 1
+        done
+    }
+"#;
+
 /// Who is asked, and the directory in which that is done.
 pub type Asked<'a> = (&'a Client, &'a Path);
 
@@ -57,7 +67,7 @@ pub fn hold(steps: &[Step], first: &str, engine: Asked<'_>, cluster: Asked<'_>) 
 fn walk(steps: &[Step], first: &str, (client, dir): Asked<'_>, place: Where) -> Vec<Option<Ran>> {
     let steps = steps.iter().map(|step| {
         let line = step.line_for(place)?;
-        Some(client.shell(&format!("{first}\n{line}"), dir))
+        Some(client.shell(&format!("{SAID}\n{first}\n{line}"), dir))
     });
     steps.collect()
 }
