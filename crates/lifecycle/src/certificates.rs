@@ -220,7 +220,13 @@ impl SharedCertificates {
             _ => {
                 let made = self
                     .authority
-                    .issue_agent(guard.name().as_str(), organization, key)
+                    .issue_agent(&ServerRequest {
+                        name: guard.name().to_string(),
+                        organization: organization.to_owned(),
+                        sans: Vec::new(),
+                        client_auth: false,
+                        key,
+                    })
                     .map_err(of("a new certificate for the cluster's agent"))?;
                 guard.write_file(MachineFile::AgentKey, made.key.expose().as_bytes())?;
                 guard.write_file(MachineFile::AgentCertificate, made.certificate.as_bytes())?;

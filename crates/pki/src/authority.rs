@@ -4,8 +4,8 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::agent::PURPOSE;
 use crate::chain::{check_authority, check_time};
+use crate::purpose::{AGENT, MANAGER};
 use crate::{
     CertificateInfo, CertifiedPem, KeyType, PkiError, PrivateKeyPem, San, crypto_provider,
     key_matches,
@@ -105,21 +105,32 @@ impl Authority {
         self.issue(params, key)
     }
 
-    /// Issues the certificate of a cluster's agent, valid for 1080 days: it registers nodes with a
-    /// manager, and no engine takes it for a client's.
+    /// Issues the certificate of a cluster's agent, valid for 1080 days. It registers its node with
+    /// a manager, and no engine accepts it as a client's. The SANs name the node's addresses, to
+    /// which the manager binds what the agent registers.
     ///
     /// # Errors
-    /// As [`Authority::issue_client`].
-    pub fn issue_agent(
-        &self,
-        name: &str,
-        organization: &str,
-        key: KeyType,
-    ) -> Result<CertifiedPem, PkiError> {
-        let mut params = params(name, organization, VALID)?;
+    /// As [`Authority::issue_server`].
+    pub fn issue_agent(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
+        let mut params = named_params(request)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(PURPOSE.into())];
-        self.issue(params, key)
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(AGENT.into())];
+        self.issue(params, request.key)
+    }
+
+    /// Issues the certificate of a cluster's manager, valid for 1080 days: a server's and a
+    /// client's, with [`Purpose::Manager`](crate::Purpose::Manager).
+    ///
+    /// # Errors
+    /// As [`Authority::issue_server`].
+    pub fn issue_manager(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
+        let mut params = server_params(request)?;
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::Other(MANAGER.into()),
+        ];
+        self.issue(params, request.key)
     }
 
     /// Issues a server's certificate, valid for 1080 days.
@@ -127,23 +138,13 @@ impl Authority {
     /// # Errors
     /// [`PkiError::InvalidName`]; [`PkiError::NoRandomness`]; [`PkiError::Generation`].
     pub fn issue_server(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
-        let mut params = params(&request.name, &request.organization, VALID)?;
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyEncipherment,
-            KeyUsagePurpose::KeyAgreement,
-        ];
+        let mut params = server_params(request)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         if request.client_auth {
             params
                 .extended_key_usages
                 .push(ExtendedKeyUsagePurpose::ClientAuth);
         }
-        params.subject_alt_names = request
-            .sans
-            .iter()
-            .map(alt_name)
-            .collect::<Result<_, _>>()?;
         self.issue(params, request.key)
     }
 
@@ -157,6 +158,26 @@ impl Authority {
             key: PrivateKeyPem::from(pair.serialize_pem()),
         })
     }
+}
+
+fn named_params(request: &ServerRequest) -> Result<CertificateParams, PkiError> {
+    let mut params = params(&request.name, &request.organization, VALID)?;
+    params.subject_alt_names = request
+        .sans
+        .iter()
+        .map(alt_name)
+        .collect::<Result<_, _>>()?;
+    Ok(params)
+}
+
+fn server_params(request: &ServerRequest) -> Result<CertificateParams, PkiError> {
+    let mut params = named_params(request)?;
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+        KeyUsagePurpose::KeyAgreement,
+    ];
+    Ok(params)
 }
 
 fn params(

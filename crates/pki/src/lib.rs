@@ -4,21 +4,21 @@
 //! no connection and knows no machine. It is also the one place that chooses the crypto provider.
 //! Start reading at [`Authority`].
 
-mod agent;
 mod authority;
 mod chain;
 mod error;
 mod info;
 mod key;
+mod purpose;
 mod san;
 mod tls;
 
-pub use agent::is_agent;
 pub use authority::{Authority, ServerRequest};
 pub use chain::{key_matches, verify_chain};
 pub use error::PkiError;
 pub use info::CertificateInfo;
 pub use key::{CertifiedPem, InvalidKeyType, KeyType, PrivateKeyPem};
+pub use purpose::{Purpose, is_agent};
 pub use san::San;
 pub use tls::{
     ClientIdentity, ServerIdentity, client_config, crypto_provider, server_config,

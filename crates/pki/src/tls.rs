@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
-use crate::agent::ClientsAndAgents;
+use crate::purpose::ClientsAndAgents;
 use crate::{PkiError, PrivateKeyPem};
 
 /// What a client shows and whom it trusts.

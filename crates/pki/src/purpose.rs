@@ -1,3 +1,5 @@
+//! Purposes of certificates: which of the CA's certificates belong to agents and to managers.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,28 +14,62 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::crypto_provider;
 
-/// The purpose of an agent's certificate (extended key usage), an identifier that is ours: under
-/// 2.25 everybody may make one from a random number (ITU-T X.667).
+/// Extended key usage of an agent's certificate. Anyone may derive an identifier under 2.25 from a
+/// random number (ITU-T X.667).
 ///
-/// Engines let in whoever has a client's certificate of their authority, so one of a client on
-/// every node would be the key to all nodes. With this purpose alone, no engine accepts it.
-pub(crate) const PURPOSE: [u64; 3] = [2, 25, 6_717_853_601_050_529_640];
+/// Engines accept every client certificate of their CA, so a client certificate on every node would
+/// give each node access to all others. A certificate with only this usage is accepted by no engine.
+pub(crate) const AGENT: [u64; 3] = [2, 25, 6_717_853_601_050_529_640];
 
-/// [`PURPOSE`] as it is written in a certificate.
-const PURPOSE_DER: &[u8] = &[0x69, 0xdd, 0x9d, 0xa7, 0x88, 0x9e, 0xbd, 0xc8, 0x9e, 0x68];
+/// Extended key usage of a manager's certificate, which is a server and client certificate besides.
+/// It tells a manager from an engine, whose certificate is of the same CA.
+pub(crate) const MANAGER: [u64; 3] = [2, 25, 3_871_924_650_217_384_911];
 
-/// Whether a certificate, in DER, is an agent's: good for registering nodes, and not for a client.
+/// DER encoding of [`AGENT`].
+const AGENT_DER: &[u8] = &[0x69, 0xdd, 0x9d, 0xa7, 0x88, 0x9e, 0xbd, 0xc8, 0x9e, 0x68];
+
+/// DER encoding of [`MANAGER`].
+const MANAGER_DER: &[u8] = &[0x69, 0xb5, 0xdd, 0xf5, 0xde, 0xc7, 0xea, 0xa4, 0xd7, 0x4f];
+
+/// Role that a certificate of our CA is restricted to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Registers nodes with a manager; no client of engines.
+    Agent,
+    /// Serves clients, and is a client of engines and other managers.
+    Manager,
+}
+
+impl Purpose {
+    /// Reads the purpose of a DER certificate. The extended key usages must match exactly: a
+    /// certificate with further usages, or without one of ours, has no purpose.
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let usage = certificate.extended_key_usage().ok()??.value;
+        let [other] = usage.other.as_slice() else {
+            return None;
+        };
+        let has_foreign_usage = usage.any
+            || usage.code_signing
+            || usage.email_protection
+            || usage.time_stamping
+            || usage.ocsp_signing;
+        let purpose = match other.as_bytes() {
+            AGENT_DER => Self::Agent,
+            MANAGER_DER => Self::Manager,
+            _ => return None,
+        };
+        let is_manager = purpose == Self::Manager;
+        let matches_exactly = !has_foreign_usage
+            && usage.client_auth == is_manager
+            && usage.server_auth == is_manager;
+        matches_exactly.then_some(purpose)
+    }
+}
+
+/// Whether a DER certificate is restricted to registering nodes.
 pub fn is_agent(certificate: &[u8]) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
-        return false;
-    };
-    let Ok(Some(usage)) = certificate.extended_key_usage() else {
-        return false;
-    };
-    let others = &usage.value.other;
-    !usage.value.any
-        && !usage.value.client_auth
-        && others.iter().any(|other| other.as_bytes() == PURPOSE_DER)
+    Purpose::of(certificate) == Some(Purpose::Agent)
 }
 
 /// Lets in an authority's clients, and its agents.
@@ -78,7 +114,7 @@ impl ClientCertVerifier for ClientsAndAgents {
                 &self.roots.roots,
                 intermediates,
                 now,
-                KeyUsage::required(PURPOSE_DER),
+                KeyUsage::required(AGENT_DER),
                 None,
                 None,
             )
@@ -146,23 +182,59 @@ mod tests {
         ClientsAndAgents::new(clients.build().unwrap(), roots)
     }
 
+    fn request(client_auth: bool) -> ServerRequest {
+        ServerRequest {
+            name: "n1".to_owned(),
+            organization: "ann".to_owned(),
+            sans: vec![crate::San::from("10.0.0.1".to_owned())],
+            client_auth,
+            key: KeyType::Ecdsa,
+        }
+    }
+
+    #[test]
+    fn purpose_of_each_kind_of_certificate_matches_exactly() {
+        let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let purpose = |made: Result<crate::CertifiedPem, crate::PkiError>| {
+            Purpose::of(&der(&made.unwrap().certificate))
+        };
+        let agent = authority.issue_agent(&request(false));
+        assert_eq!(purpose(agent), Some(Purpose::Agent));
+        let manager = authority.issue_manager(&request(true));
+        assert_eq!(purpose(manager), Some(Purpose::Manager));
+        assert_eq!(purpose(authority.issue_server(&request(false))), None);
+        assert_eq!(purpose(authority.issue_server(&request(true))), None);
+        assert_eq!(purpose(authority.issue_client("ann", KeyType::Ecdsa)), None);
+        assert_eq!(Purpose::of(&der(&ca.certificate)), None);
+        assert_eq!(Purpose::of(b"x"), None);
+    }
+
+    #[test]
+    fn manager_certificate_serves_clients_and_is_client_of_engines() {
+        let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let manager = authority.issue_manager(&request(false)).unwrap();
+        let info = crate::CertificateInfo::read(&manager.certificate).unwrap();
+        assert!(info.client_auth && info.server_auth);
+        assert!(info.covers(&request(false).sans));
+        let verified = verifier(&ca.certificate).verify_client_cert(
+            &der(&manager.certificate),
+            &[],
+            UnixTime::now(),
+        );
+        assert!(verified.is_ok());
+    }
+
     #[test]
     fn agents_are_known_by_the_purpose_of_their_certificates() {
         let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
         let (stranger, _) = Authority::create("eve", KeyType::Ecdsa).unwrap();
         let agent = |authority: &Authority| {
-            let issued = authority.issue_agent("n1", "ann", KeyType::Ecdsa);
+            let issued = authority.issue_agent(&request(false));
             der(&issued.unwrap().certificate)
         };
         let client = authority.issue_client("ann", KeyType::Ecdsa).unwrap();
         let client = der(&client.certificate);
-        let server = authority.issue_server(&ServerRequest {
-            name: "n1".to_owned(),
-            organization: "ann".to_owned(),
-            sans: Vec::new(),
-            client_auth: false,
-            key: KeyType::Ecdsa,
-        });
+        let server = authority.issue_server(&request(false));
         let server = der(&server.unwrap().certificate);
         assert!(is_agent(&agent(&authority)));
         assert!(!is_agent(&client) && !is_agent(&server) && !is_agent(b"x"));
