@@ -93,7 +93,7 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
     may_sign && constraints.is_some_and(|extension| extension.value.ca)
 }
 
-fn sans(certificate: &X509Certificate<'_>) -> Vec<San> {
+pub(crate) fn sans(certificate: &X509Certificate<'_>) -> Vec<San> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };

@@ -9,6 +9,7 @@ mod chain;
 mod error;
 mod info;
 mod key;
+mod peer;
 mod purpose;
 mod san;
 mod tls;
@@ -18,9 +19,10 @@ pub use chain::{key_matches, verify_chain};
 pub use error::PkiError;
 pub use info::CertificateInfo;
 pub use key::{CertifiedPem, InvalidKeyType, KeyType, PrivateKeyPem};
+pub use peer::PeerCertificate;
 pub use purpose::{Purpose, is_agent};
 pub use san::San;
 pub use tls::{
-    ClientIdentity, ServerIdentity, client_config, crypto_provider, server_config,
-    unverified_client_config,
+    ClientIdentity, ServerIdentity, client_config, crypto_provider, peer_manager_config,
+    server_config, unverified_client_config,
 };

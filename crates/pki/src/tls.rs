@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -7,8 +8,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+use crate::peer::ManagersOnly;
 use crate::purpose::ClientsAndAgents;
-use crate::{PkiError, PrivateKeyPem};
+use crate::{PkiError, PrivateKeyPem, Purpose};
 
 /// What a client shows and whom it trusts.
 #[derive(Clone, Debug)]
@@ -49,6 +51,33 @@ pub fn client_config(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, Pki
         .map_err(PkiError::Tls)?
         .with_root_certificates(roots(&identity.ca)?)
         .with_client_auth_cert(certificates(&identity.certificate)?, key(&identity.key)?)
+        .map_err(PkiError::Tls)?;
+    Ok(Arc::new(config))
+}
+
+/// TLS configuration of a manager towards another manager. If the identity is a manager by
+/// [`Purpose`], so must be the peer; a certificate without a purpose (of a user's own CA) accepts
+/// every server of the CA whose SANs name the address.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn peer_manager_config(identity: &ClientIdentity) -> Result<Arc<ClientConfig>, PkiError> {
+    let own = certificates(&identity.certificate)?;
+    let own_purpose = own.first().and_then(|certificate| Purpose::of(certificate));
+    if own_purpose != Some(Purpose::Manager) {
+        return client_config(identity);
+    }
+    let roots = Arc::new(roots(&identity.ca)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto_provider()).build();
+    let verifier = verifier.map_err(|error| PkiError::NoCertificate {
+        reason: error.to_string(),
+    })?;
+    let config = ClientConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(PkiError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ManagersOnly(verifier)))
+        .with_client_auth_cert(own, key(&identity.key)?)
         .map_err(PkiError::Tls)?;
     Ok(Arc::new(config))
 }
