@@ -9,7 +9,13 @@ pub struct Entry {
     port: u16,
 }
 
-/// Why a text is no [`Entry`].
+/// Maximum length of a host name (RFC 1035, section 2.3.4).
+const MAX_HOST: usize = 253;
+
+/// Characters of an invalid entry that an error shows.
+const MAX_SHOWN: usize = 64;
+
+/// Why a text is no [`Entry`]. The text is escaped and shortened: it may come from anybody.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidEntry {
     /// There is no colon before a port.
@@ -43,7 +49,7 @@ impl FromStr for Entry {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let no_port = || InvalidEntry::NoPort(text.to_owned());
+        let no_port = || InvalidEntry::NoPort(printable(text));
         let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
         let bracketed = host
             .strip_prefix('[')
@@ -53,20 +59,26 @@ impl FromStr for Entry {
             None if is_host(host) => host,
             // An address of version 6 without brackets ends in no port.
             None if text.parse::<std::net::Ipv6Addr>().is_ok() => return Err(no_port()),
-            _ => return Err(InvalidEntry::Host(text.to_owned())),
+            _ => return Err(InvalidEntry::Host(printable(text))),
         };
         // Rust's numbers may have a plus before them; ports have none.
         let port = port.strip_prefix('+').map_or(port.parse().ok(), |_| None);
         let port = port.filter(|port| *port > 0);
         Ok(Self {
             host: host.to_owned(),
-            port: port.ok_or_else(|| InvalidEntry::Port(text.to_owned()))?,
+            port: port.ok_or_else(|| InvalidEntry::Port(printable(text)))?,
         })
     }
 }
 
+fn printable(text: &str) -> String {
+    let shown: String = text.chars().take(MAX_SHOWN).collect();
+    shown.escape_debug().to_string()
+}
+
 fn is_host(host: &str) -> bool {
     !host.is_empty()
+        && host.len() <= MAX_HOST
         && !host.starts_with('-')
         && host
             .chars()
@@ -114,6 +126,17 @@ mod tests {
         }
         for text in [":1", "a b:1", "[x]:1", "h/:1", "-h:1", "[::1:1"] {
             assert!(matches!(error(text), InvalidEntry::Host(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn error_shows_no_control_characters_and_little_text() {
+        let long = format!("{}:1", "a".repeat(MAX_HOST + 1));
+        let longest = format!("{}:1", "a".repeat(MAX_HOST));
+        longest.parse::<Entry>().unwrap();
+        for text in [long.as_str(), "\u{1b}[2J:1", "h:\u{1b}[2J"] {
+            let error = text.parse::<Entry>().unwrap_err().to_string();
+            assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
         }
     }
 

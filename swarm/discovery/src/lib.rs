@@ -22,7 +22,7 @@ mod token;
 mod url;
 
 pub use api::{Discovery, Election, Standing, Update};
-pub use embedded::MembershipService;
+pub use embedded::{MembershipService, Registrant};
 pub use entry::{Entry, InvalidEntry};
 pub use error::DiscoveryError;
 pub use factory::{discovery, election, new_token};

@@ -35,19 +35,6 @@ struct Stay {
 pub(crate) struct Full;
 
 impl Roster {
-    /// The members that were saved. Each gets its whole time anew: while nobody could ask, nobody
-    /// could register either.
-    pub(crate) fn saved(
-        ttls: impl IntoIterator<Item = (Entry, Duration)>,
-        now: Instant,
-    ) -> Result<Self, Full> {
-        let mut roster = Self::default();
-        for (entry, ttl) in ttls {
-            roster.register(entry, ttl, now)?;
-        }
-        Ok(roster)
-    }
-
     /// What is worth saving: the members, and how long each stays.
     pub(crate) fn ttls(&self) -> impl Iterator<Item = (&Entry, Duration)> {
         self.stays.iter().map(|(entry, stay)| (entry, stay.ttl))
@@ -111,13 +98,20 @@ impl Roster {
         self.revision += u64::from(there);
     }
 
-    /// Takes away whose time is over.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        let before = self.stays.len();
-        self.stays.retain(|_, stay| stay.end > now);
-        let gone = u64::from(self.stays.len() < before);
-        self.membership += gone;
-        self.revision += gone;
+    /// Removes the members whose time is over, and returns them.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Entry> {
+        let mut expired = Vec::new();
+        self.stays.retain(|entry, stay| {
+            let is_expired = stay.end <= now;
+            if is_expired {
+                expired.push(entry.clone());
+            }
+            !is_expired
+        });
+        let is_changed = u64::from(!expired.is_empty());
+        self.membership += is_changed;
+        self.revision += is_changed;
+        expired
     }
 
     /// When the time of the next is over.
@@ -179,20 +173,6 @@ mod tests {
         assert_eq!((roster.membership(), roster.revision()), (1, 2));
         roster.remove(&entry("a:1"));
         assert_eq!((roster.membership(), roster.revision()), (2, 3));
-    }
-
-    #[test]
-    fn what_was_saved_stays_anew() {
-        let now = Instant::now();
-        let mut roster = Roster::default();
-        roster.register(entry("a:1"), seconds(9), now).unwrap();
-        let later = now + seconds(100);
-        let ttls: Vec<_> = roster
-            .ttls()
-            .map(|(entry, ttl)| (entry.clone(), ttl))
-            .collect();
-        let roster = Roster::saved(ttls, later).unwrap();
-        assert_eq!(roster.next_end(), Some(later + seconds(9)));
     }
 
     #[test]

@@ -1,86 +1,170 @@
-//! What a service keeps over a restart.
+//! State that a service keeps over a restart.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::DiscoveryError;
 
-/// A file that is replaced as a whole; where there is none, everything is kept in memory alone.
-#[derive(Debug)]
+/// Minimum time between two writes. Changes in between are written together at its end, so a crash
+/// loses no more than this.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Maximum size of a state file, in bytes.
+const MAX_SIZE: u64 = 64 * 1024 * 1024;
+
+/// Returns the newest revision and its content.
+type Snapshot = Box<dyn Fn() -> (u64, io::Result<Vec<u8>>) + Send + Sync>;
+
+/// A file that is replaced as a whole. Without a path, the state is kept in memory alone.
 pub(crate) struct StateFile {
-    path: Option<PathBuf>,
-    /// The revision that is on disk.
-    saved: Mutex<u64>,
+    inner: Option<Arc<Inner>>,
+}
+
+struct Inner {
+    path: PathBuf,
+    snapshot: Snapshot,
+    written: Mutex<Written>,
+}
+
+struct Written {
+    revision: u64,
+    at: Option<Instant>,
+    /// True while a task waits to write at the end of the interval.
+    is_scheduled: bool,
 }
 
 impl StateFile {
     /// A file that holds this revision.
-    pub(crate) fn new(path: Option<PathBuf>, revision: u64) -> Self {
-        Self {
-            path,
-            saved: Mutex::new(revision),
+    pub(crate) fn new(
+        path: Option<PathBuf>,
+        revision: u64,
+        snapshot: impl Fn() -> (u64, io::Result<Vec<u8>>) + Send + Sync + 'static,
+    ) -> Self {
+        let inner = path.map(|path| {
+            Arc::new(Inner {
+                path,
+                snapshot: Box::new(snapshot),
+                written: Mutex::new(Written {
+                    revision,
+                    at: None,
+                    is_scheduled: false,
+                }),
+            })
+        });
+        Self { inner }
+    }
+
+    /// Writes the state if the file is older than this revision: at once if the last write is long
+    /// enough ago, else in the background. Must be called within a runtime of tokio.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::File`] if a write at once fails. One in the background is logged and
+    /// repeated.
+    pub(crate) async fn save(&self, revision: u64) -> Result<(), DiscoveryError> {
+        let Some(inner) = &self.inner else {
+            return Ok(());
+        };
+        let mut written = inner.written.lock().await;
+        if written.revision >= revision {
+            return Ok(());
+        }
+        let due = written.at.map(|at| at + INTERVAL);
+        match due.filter(|due| *due > Instant::now()) {
+            None => inner.write(&mut written).await,
+            Some(due) => {
+                if !std::mem::replace(&mut written.is_scheduled, true) {
+                    tokio::spawn(Arc::clone(inner).write_later(due));
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Makes sure that a revision is on disk. Whoever finds a later one there does nothing, so
-    /// many changes at once cost few writes.
+    /// Writes what has not been written yet.
     ///
-    /// `current` gives the newest revision and its content.
-    pub(crate) async fn save(
-        &self,
-        revision: u64,
-        current: impl FnOnce() -> (u64, io::Result<Vec<u8>>),
-    ) -> Result<(), DiscoveryError> {
-        let Some(path) = &self.path else {
-            return Ok(());
-        };
-        let mut saved = self.saved.lock().await;
-        if *saved >= revision {
+    /// # Errors
+    /// [`DiscoveryError::File`].
+    pub(crate) async fn flush(&self) -> Result<(), DiscoveryError> {
+        match &self.inner {
+            Some(inner) => inner.write(&mut *inner.written.lock().await).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    async fn write(&self, written: &mut Written) -> Result<(), DiscoveryError> {
+        let (newest, content) = (self.snapshot)();
+        if written.revision == newest {
             return Ok(());
         }
-        let (newest, content) = current();
-        let written = match content {
+        let done = match content {
             Ok(content) => {
-                let path = path.clone();
-                tokio::task::spawn_blocking(move || write(&path, &content))
+                let path = self.path.clone();
+                tokio::task::spawn_blocking(move || replace(&path, &content))
                     .await
                     .unwrap_or_else(|error| Err(io::Error::other(error)))
             }
             Err(error) => Err(error),
         };
-        written.map_err(|source| unusable(path, source))?;
-        *saved = newest;
+        done.map_err(|source| unusable(&self.path, source))?;
+        written.revision = newest;
+        written.at = Some(Instant::now());
         Ok(())
+    }
+
+    async fn write_later(self: Arc<Self>, mut due: Instant) {
+        loop {
+            tokio::time::sleep_until(due).await;
+            let mut written = self.written.lock().await;
+            match self.write(&mut written).await {
+                Ok(()) => {
+                    written.is_scheduled = false;
+                    return;
+                }
+                Err(error) => tracing::error!("the state is not saved yet: {error}"),
+            }
+            due = Instant::now() + INTERVAL;
+        }
     }
 }
 
-/// What a file holds; nothing when it is not there.
+/// Reads a state file; a missing one is empty state.
 pub(crate) fn read<T: DeserializeOwned + Default>(
     path: Option<&Path>,
 ) -> Result<T, DiscoveryError> {
     let Some(path) = path else {
         return Ok(T::default());
     };
-    let read = match std::fs::read(path) {
+    let state = match content(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(error),
     };
-    read.map_err(|source| unusable(path, source))
+    state.map_err(|source| unusable(path, source))
 }
 
-/// The error of a file that holds something else.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The error of a file with unexpected content.
 pub(crate) fn nonsense(path: Option<&Path>, detail: String) -> DiscoveryError {
     let source = io::Error::new(ErrorKind::InvalidData, detail);
     unusable(path.unwrap_or(Path::new("")), source)
 }
 
 /// Replaces the file: readers see the old content or the new, even if the power fails.
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = parent.unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -100,41 +184,82 @@ fn unusable(path: &Path, source: io::Error) -> DiscoveryError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
-    async fn save(file: &StateFile, revision: u64, newest: u64) -> Result<(), DiscoveryError> {
-        let content = || (newest, Ok(format!("[{newest}]").into_bytes()));
-        file.save(revision, content).await
+    /// A file whose state is the list of its newest revision.
+    fn counted(path: &Path) -> (StateFile, Arc<AtomicU64>) {
+        let newest = Arc::new(AtomicU64::new(0));
+        let current = Arc::clone(&newest);
+        let file = StateFile::new(Some(path.to_owned()), 0, move || {
+            let newest = current.load(Ordering::Relaxed);
+            (newest, Ok(format!("[{newest}]").into_bytes()))
+        });
+        (file, newest)
     }
 
-    #[tokio::test]
+    fn on_disk(path: &Path) -> Vec<u64> {
+        read(Some(path)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_on_disk_is_not_written_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        assert_eq!(read::<Vec<u64>>(Some(&path)).unwrap(), [0_u64; 0]);
-        let file = StateFile::new(Some(path.clone()), 0);
-        for (revision, newest, kept) in [(0, 1, vec![]), (1, 3, vec![3]), (2, 9, vec![3])] {
-            save(&file, revision, newest).await.unwrap();
-            assert_eq!(read::<Vec<u64>>(Some(&path)).unwrap(), kept);
+        assert_eq!(on_disk(&path), [0_u64; 0]);
+        let (file, newest) = counted(&path);
+        for (revision, current, kept) in [(0, 1, vec![]), (1, 3, vec![3]), (2, 9, vec![3])] {
+            newest.store(current, Ordering::Relaxed);
+            file.save(revision).await.unwrap();
+            assert_eq!(on_disk(&path), kept);
         }
-        save(&file, 4, 4).await.unwrap();
-        assert_eq!(read::<Vec<u64>>(Some(&path)).unwrap(), [4]);
+        tokio::time::sleep(INTERVAL).await;
+        newest.store(10, Ordering::Relaxed);
+        file.save(10).await.unwrap();
+        assert_eq!(on_disk(&path), [10]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
-    #[tokio::test]
-    async fn what_could_not_be_written_is_the_next_time() {
+    #[tokio::test(start_paused = true)]
+    async fn changes_within_the_interval_are_written_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let (file, newest) = counted(&path);
+        for revision in 1..=1000 {
+            newest.store(revision, Ordering::Relaxed);
+            file.save(revision).await.unwrap();
+            assert_eq!(on_disk(&path), [1]);
+        }
+        tokio::time::sleep(2 * INTERVAL).await;
+        assert_eq!(on_disk(&path), [1000]);
+        newest.store(1001, Ordering::Relaxed);
+        file.flush().await.unwrap();
+        assert_eq!(on_disk(&path), [1001]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_write_is_repeated() {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("not there");
         let path = inner.join("state");
-        let file = StateFile::new(Some(path.clone()), 0);
+        let (file, newest) = counted(&path);
+        newest.store(1, Ordering::Relaxed);
         assert!(matches!(
-            save(&file, 1, 1).await,
+            file.save(1).await,
             Err(DiscoveryError::File { .. })
         ));
         std::fs::create_dir(&inner).unwrap();
-        save(&file, 1, 1).await.unwrap();
-        assert_eq!(read::<Vec<u64>>(Some(&path)).unwrap(), [1]);
+        file.save(1).await.unwrap();
+        assert_eq!(on_disk(&path), [1]);
+        // In the background, too.
+        std::fs::remove_dir_all(&inner).unwrap();
+        newest.store(2, Ordering::Relaxed);
+        file.save(2).await.unwrap();
+        tokio::time::sleep(2 * INTERVAL).await;
+        std::fs::create_dir(&inner).unwrap();
+        tokio::time::sleep(2 * INTERVAL).await;
+        assert_eq!(on_disk(&path), [2]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::PATH;
-use crate::roster::{Full, Roster};
+use super::registry::{Registrant, Registry, Rejection, SavedRegistry};
 use crate::serving::{Reply, done, parameter, seconds, text};
 use crate::state_file::{self, StateFile};
 use crate::{Discovery, DiscoveryError, Entry, Update, poll, serving};
@@ -29,15 +29,15 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// The membership of one cluster, for the managers and agents that ask for it over HTTP and, being
 /// a [`Discovery`] itself, for the manager that keeps it.
 ///
-/// It asks nobody who they are: whoever mounts it lets in only those with a certificate of the
-/// cluster. Clones are the same membership.
+/// The caller authenticates clients: it admits only certificates of the cluster, and says for each
+/// request who sends it. Clones are the same membership.
 #[derive(Clone)]
 pub struct MembershipService {
     kept: Arc<Kept>,
 }
 
 struct Kept {
-    roster: Mutex<Roster>,
+    registry: Arc<Mutex<Registry>>,
     told: watch::Sender<Told>,
     file: StateFile,
     /// Tells the versions of this life from those of another.
@@ -58,18 +58,29 @@ impl MembershipService {
     /// # Errors
     /// When there is a file that cannot be read, or holds something else.
     pub fn open(file: Option<PathBuf>) -> Result<Self, DiscoveryError> {
-        let saved: BTreeMap<String, u64> = state_file::read(file.as_deref())?;
-        let roster =
-            restored(&saved).map_err(|detail| state_file::nonsense(file.as_deref(), detail))?;
+        let saved: SavedRegistry = state_file::read(file.as_deref())?;
+        let registry = Registry::restored(saved, Instant::now())
+            .map_err(|detail| state_file::nonsense(file.as_deref(), detail))?;
         let told = Told {
-            membership: roster.membership(),
-            members: Arc::new(roster.entries()),
+            membership: registry.roster().membership(),
+            members: Arc::new(registry.roster().entries()),
             stopping: false,
+        };
+        let revision = registry.revision();
+        let registry = Arc::new(Mutex::new(registry));
+        let current = Arc::clone(&registry);
+        let snapshot = move || {
+            let registry = lock(&current);
+            let content = serde_json::to_vec(&registry.saved());
+            (
+                registry.revision(),
+                content.map_err(std::io::Error::from),
+            )
         };
         Ok(Self {
             kept: Arc::new(Kept {
-                file: StateFile::new(file, roster.revision()),
-                roster: Mutex::new(roster),
+                file: StateFile::new(file, revision, snapshot),
+                registry,
                 told: watch::Sender::new(told),
                 life: rand::random(),
             }),
@@ -81,14 +92,15 @@ impl MembershipService {
         below(path).is_some()
     }
 
-    /// Answers a request; one for a version that is not there yet waits for it.
-    pub async fn handle<B>(&self, request: Request<B>) -> Reply {
+    /// Answers a request; one for a version that is not there yet waits for it. An agent may change
+    /// only its own entry.
+    pub async fn handle<B>(&self, request: Request<B>, registrant: &Registrant) -> Reply {
         let (method, query) = (request.method().as_str(), request.uri().query());
         let below = below(request.uri().path());
         let answered = match (method, below.map(|rest| rest.strip_prefix('/'))) {
             ("GET", Some(None)) => self.members(query).await,
-            ("PUT", Some(Some(entry))) => self.put(entry, query).await,
-            ("DELETE", Some(Some(entry))) => self.delete(entry).await,
+            ("PUT", Some(Some(entry))) => self.put(entry, query, registrant).await,
+            ("DELETE", Some(Some(entry))) => self.delete(entry, registrant).await,
             (_, Some(_)) => Ok(text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")),
             (_, None) => Ok(text(StatusCode::NOT_FOUND, "page not found")),
         };
@@ -128,41 +140,50 @@ impl MembershipService {
         ))
     }
 
-    async fn put(&self, entry: &str, query: Option<&str>) -> Result<Reply, Box<Reply>> {
-        let ttl = seconds(query, "ttl", DEFAULT_TTL)?;
-        let entry = parsed(entry)?;
-        match self.registered(entry, ttl).await {
-            Ok(Ok(())) => Ok(done()),
-            Ok(Err(Full)) => Ok(text(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "the cluster has too many members already",
-            )),
-            Err(error) => Ok(unsaved(&error)),
-        }
+    /// Writes changes that are not on disk yet.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::File`].
+    pub async fn flush(&self) -> Result<(), DiscoveryError> {
+        self.kept.file.flush().await
     }
 
-    async fn delete(&self, entry: &str) -> Result<Reply, Box<Reply>> {
-        let entry = parsed(entry)?;
-        match self.deregister(&entry).await {
-            Ok(()) => Ok(done()),
-            Err(error) => Ok(unsaved(&error)),
-        }
-    }
-
-    async fn registered(
+    async fn put(
         &self,
-        entry: Entry,
-        ttl: Duration,
-    ) -> Result<Result<(), Full>, DiscoveryError> {
-        let (registered, revision) = self.with(|roster, now| roster.register(entry, ttl, now));
-        self.save(revision).await?;
-        Ok(registered)
+        entry: &str,
+        query: Option<&str>,
+        registrant: &Registrant,
+    ) -> Result<Reply, Box<Reply>> {
+        let ttl = seconds(query, "ttl", DEFAULT_TTL)?;
+        if ttl.is_zero() {
+            let message = "ttl 0 is not a positive number of seconds";
+            return Err(Box::new(text(StatusCode::BAD_REQUEST, message)));
+        }
+        let entry = parsed(entry)?;
+        let (registered, revision) =
+            self.with(|registry, now| registry.register(&entry, ttl, registrant, now));
+        registered.map_err(|rejection| rejected(&rejection))?;
+        self.saved(revision).await
+    }
+
+    async fn delete(&self, entry: &str, registrant: &Registrant) -> Result<Reply, Box<Reply>> {
+        let entry = parsed(entry)?;
+        let (removed, revision) = self.with(|registry, _| registry.remove(&entry, registrant));
+        removed.map_err(|rejection| rejected(&rejection))?;
+        self.saved(revision).await
+    }
+
+    async fn saved(&self, revision: u64) -> Result<Reply, Box<Reply>> {
+        match self.kept.file.save(revision).await {
+            Ok(()) => Ok(done()),
+            Err(error) => Err(Box::new(unsaved(&error))),
+        }
     }
 
     /// The members now. Those whose time is over are not among them.
     async fn now(&self) -> Told {
         let ((), revision) = self.with(|_, _| ());
-        if let Err(error) = self.save(revision).await {
+        if let Err(error) = self.kept.file.save(revision).await {
             // They come back with the next life of the service, and go when their time is over.
             tracing::warn!("that members are gone could not be saved: {error}");
         }
@@ -173,7 +194,7 @@ impl MembershipService {
     async fn until(&self, enough: impl Fn(&Told) -> bool) -> Told {
         let mut told = self.kept.told.subscribe();
         loop {
-            let next_end = self.roster().next_end();
+            let next_end = lock(&self.kept.registry).roster().next_end();
             let expiry = async {
                 match next_end {
                     Some(end) => tokio::time::sleep_until(end).await,
@@ -188,44 +209,30 @@ impl MembershipService {
         }
     }
 
-    /// Does something to the roster, and tells what it changed.
-    fn with<R>(&self, act: impl FnOnce(&mut Roster, Instant) -> R) -> (R, u64) {
-        let mut roster = self.roster();
+    /// Changes the registry and publishes the new membership. Returns the revision to save, too.
+    fn with<R>(&self, act: impl FnOnce(&mut Registry, Instant) -> R) -> (R, u64) {
+        let mut registry = lock(&self.kept.registry);
         let now = Instant::now();
-        roster.expire(now);
-        let acted = act(&mut roster, now);
+        registry.expire(now);
+        let acted = act(&mut registry, now);
         self.kept.told.send_if_modified(|told| {
-            let changed = told.membership != roster.membership();
+            let changed = told.membership != registry.roster().membership();
             if changed {
-                told.membership = roster.membership();
-                told.members = Arc::new(roster.entries());
+                told.membership = registry.roster().membership();
+                told.members = Arc::new(registry.roster().entries());
             }
             changed
         });
-        (acted, roster.revision())
-    }
-
-    async fn save(&self, revision: u64) -> Result<(), DiscoveryError> {
-        let current = || {
-            let roster = self.roster();
-            let ttls = roster.ttls();
-            let ttls: BTreeMap<String, u64> = ttls
-                .map(|(entry, ttl)| (entry.to_string(), ttl.as_secs()))
-                .collect();
-            let content = serde_json::to_vec(&ttls).map_err(std::io::Error::from);
-            (roster.revision(), content)
-        };
-        self.kept.file.save(revision, current).await
+        (acted, registry.revision())
     }
 
     fn version(&self, told: &Told) -> String {
         format!("{:016x}-{}", self.kept.life, told.membership)
     }
+}
 
-    fn roster(&self) -> MutexGuard<'_, Roster> {
-        let roster = self.kept.roster.lock();
-        roster.unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(registry: &Mutex<Registry>) -> MutexGuard<'_, Registry> {
+    registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -256,15 +263,20 @@ impl Discovery for MembershipService {
         poll::rounds(heartbeat, move || {
             let (service, entry) = (service.clone(), entry.clone());
             async move {
-                let registered = service.registered(entry, ttl).await?;
-                registered.map_err(|Full| DiscoveryError::Full)
+                let operator = Registrant::Operator;
+                let (registered, revision) =
+                    service.with(|registry, now| registry.register(&entry, ttl, &operator, now));
+                registered.map_err(|_| DiscoveryError::Full)?;
+                service.kept.file.save(revision).await
             }
         })
     }
 
     async fn deregister(&self, entry: &Entry) -> Result<(), DiscoveryError> {
-        let ((), revision) = self.with(|roster, _| roster.remove(entry));
-        self.save(revision).await
+        let operator = Registrant::Operator;
+        let (removed, revision) = self.with(|registry, _| registry.remove(entry, &operator));
+        removed.map_err(|rejection| DiscoveryError::Option(rejection.to_string()))?;
+        self.kept.file.save(revision).await
     }
 }
 
@@ -272,15 +284,6 @@ impl Discovery for MembershipService {
 fn below(path: &str) -> Option<&str> {
     let rest = path.strip_prefix(PATH)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-}
-
-fn restored(saved: &BTreeMap<String, u64>) -> Result<Roster, String> {
-    let mut ttls = Vec::with_capacity(saved.len());
-    for (entry, ttl) in saved {
-        let entry: Entry = entry.parse().map_err(|error| format!("{error}"))?;
-        ttls.push((entry, Duration::from_secs(*ttl)));
-    }
-    Roster::saved(ttls, Instant::now()).map_err(|Full| DiscoveryError::Full.to_string())
 }
 
 fn parsed(entry: &str) -> Result<Entry, Box<Reply>> {
@@ -292,4 +295,13 @@ fn unsaved(error: &DiscoveryError) -> Reply {
     tracing::error!("the members could not be saved: {error}");
     let sentence = "the members could not be saved";
     text(StatusCode::INTERNAL_SERVER_ERROR, sentence)
+}
+
+fn rejected(rejection: &Rejection) -> Box<Reply> {
+    tracing::warn!("registration rejected: {rejection}");
+    let status = match rejection {
+        Rejection::ForeignHost { .. } | Rejection::ForeignEntry { .. } => StatusCode::FORBIDDEN,
+        Rejection::Full => StatusCode::TOO_MANY_REQUESTS,
+    };
+    Box::new(text(status, &rejection.to_string()))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{MembershipService, PATH};
+use super::{MembershipService, PATH, Registrant};
 use crate::{Discovery as _, DiscoveryError, Update};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ fn service() -> MembershipService {
 async fn ask(service: &MembershipService, method: &str, rest: &str) -> (StatusCode, Value) {
     let request = Request::builder().method(method);
     let request = request.uri(format!("{PATH}{rest}")).body(()).unwrap();
-    let answer = service.handle(request).await;
+    let answer = service.handle(request, &Registrant::Operator).await;
     let status = answer.status();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
@@ -46,7 +46,7 @@ async fn requests_are_answered_by_a_table() {
     for (method, rest, status) in [
         ("PUT", "/10.0.0.1:2376?ttl=20", StatusCode::NO_CONTENT),
         ("PUT", "/[fd00::1]:2376", StatusCode::NO_CONTENT),
-        ("PUT", "/node-1:1?ttl=0", StatusCode::NO_CONTENT),
+        ("PUT", "/node-1:1?ttl=1", StatusCode::NO_CONTENT),
         ("DELETE", "/node-1:1", StatusCode::NO_CONTENT),
         ("DELETE", "/node-1:1", StatusCode::NO_CONTENT),
         ("PUT", "/node-1", StatusCode::BAD_REQUEST),
@@ -54,6 +54,7 @@ async fn requests_are_answered_by_a_table() {
         ("PUT", "/a/b:1", StatusCode::BAD_REQUEST),
         ("PUT", "/", StatusCode::BAD_REQUEST),
         ("PUT", "/node-1:1?ttl=1m", StatusCode::BAD_REQUEST),
+        ("PUT", "/node-1:1?ttl=0", StatusCode::BAD_REQUEST),
         ("GET", "?wait=soon", StatusCode::BAD_REQUEST),
         ("PUT", "", StatusCode::METHOD_NOT_ALLOWED),
         ("POST", "/node-1:1", StatusCode::METHOD_NOT_ALLOWED),

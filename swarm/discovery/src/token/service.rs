@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Request, StatusCode};
@@ -26,7 +26,7 @@ const DEFAULT_TTL: Duration = Duration::from_secs(180);
 /// - `GET /v1/clusters/TOKEN` answers with the members, a JSON array of texts
 /// - `DELETE /v1/clusters/TOKEN` forgets the cluster
 pub struct TokenService {
-    clusters: Mutex<Clusters>,
+    clusters: Arc<Mutex<Clusters>>,
     file: StateFile,
 }
 
@@ -40,10 +40,26 @@ impl TokenService {
         let saved: Saved = state_file::read(file.as_deref())?;
         let clusters = Clusters::restored(&saved, Instant::now())
             .map_err(|detail| state_file::nonsense(file.as_deref(), detail))?;
+        let revision = clusters.revision();
+        let clusters = Arc::new(Mutex::new(clusters));
+        let current = Arc::clone(&clusters);
+        let snapshot = move || {
+            let clusters = lock(&current);
+            let content = serde_json::to_vec(&clusters.saved());
+            (clusters.revision(), content.map_err(std::io::Error::from))
+        };
         Ok(Self {
-            file: StateFile::new(file, clusters.revision()),
-            clusters: Mutex::new(clusters),
+            file: StateFile::new(file, revision, snapshot),
+            clusters,
         })
+    }
+
+    /// Writes changes that are not on disk yet.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::File`].
+    pub async fn flush(&self) -> Result<(), DiscoveryError> {
+        self.file.flush().await
     }
 
     /// Answers a request.
@@ -111,16 +127,11 @@ impl TokenService {
         Ok(text(StatusCode::OK, "OK"))
     }
 
-    /// Comes back only when what was done is on disk.
+    /// Saves a change, soon if not at once.
     async fn saved(&self, done: Result<(), Denied>) -> Result<(), Box<Reply>> {
         done.map_err(refusal)?;
-        let current = || {
-            let clusters = self.clusters();
-            let content = serde_json::to_vec(&clusters.saved());
-            (clusters.revision(), content.map_err(std::io::Error::from))
-        };
         let revision = self.clusters().revision();
-        let saved = self.file.save(revision, current).await;
+        let saved = self.file.save(revision).await;
         saved.map_err(|error| {
             tracing::error!("the clusters could not be saved: {error}");
             let sentence = "the clusters could not be saved";
@@ -129,8 +140,12 @@ impl TokenService {
     }
 
     fn clusters(&self) -> MutexGuard<'_, Clusters> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.clusters)
     }
+}
+
+fn lock(clusters: &Mutex<Clusters>) -> MutexGuard<'_, Clusters> {
+    clusters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refusal(denied: Denied) -> Box<Reply> {

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use rmachine_pki::{
     Authority, ClientIdentity, KeyType, ServerIdentity, ServerRequest, client_config, server_config,
 };
-use rswarm_discovery::{MembershipService, StoreOptions, TokenService};
+use rswarm_discovery::{MembershipService, Registrant, StoreOptions, TokenService};
 use rustls::{ClientConfig, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -179,7 +179,7 @@ fn membership(file: PathBuf) -> Handler {
     let service = MembershipService::open(Some(file)).unwrap();
     Arc::new(move |request| {
         let service = service.clone();
-        Box::pin(async move { service.handle(request).await })
+        Box::pin(async move { service.handle(request, &Registrant::Operator).await })
     })
 }
 
