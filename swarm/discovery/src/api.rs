@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
-use crate::{DiscoveryError, Entry};
+use crate::{BootInstant, DiscoveryError, Entry};
 
 /// Who belongs to a cluster.
 #[async_trait]
@@ -52,8 +52,16 @@ pub enum Update {
 /// Who of several managers leads.
 #[async_trait]
 pub trait Election: Send + Sync {
-    /// Campaigns for as long as the stream is asked for more. It never ends.
+    /// Campaigns for as long as the stream is asked for more. It never ends. Of several campaigns
+    /// one leads, also if they have the same candidate.
     fn campaign(&self, candidate: String, ttl: Duration) -> BoxStream<'static, Standing>;
+
+    /// Asks the store whether this campaign still leads. Unlike the end of the last
+    /// [`Standing::Primary`], the answer does not depend on a clock of this machine.
+    ///
+    /// # Errors
+    /// When the store does not answer within the options' limit.
+    async fn verify(&self) -> Result<bool, DiscoveryError>;
 
     /// Gives the lead back at once.
     ///
@@ -70,6 +78,8 @@ pub enum Standing {
         /// Unless another item comes before, nobody may believe that from here on: the store may
         /// give the lead to another.
         until: Instant,
+        /// The same, by the clock that runs during a suspend.
+        lapses: BootInstant,
     },
     /// Another leads, if anybody does.
     Replica {

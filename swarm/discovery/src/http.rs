@@ -21,8 +21,17 @@ use crate::DiscoveryError;
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The longest answer that is heard: 10,000 members are far below.
-const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+/// Maximum size of a response about one key or session, in bytes.
+const MAX_RESPONSE: usize = 256 * 1024;
+
+/// Maximum size of a list of members, in bytes: 10,000 members are below.
+const MAX_LIST: usize = 4 * 1024 * 1024;
+
+/// Characters of a refusal that an error shows.
+const MAX_SHOWN: usize = 500;
+
+/// TCP keepalive: a peer whose machine is gone is noticed although it is only listened to.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The servers of a store.
 #[derive(Clone)]
@@ -44,6 +53,7 @@ pub(crate) struct Ask {
     pub(crate) path: String,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
+    max_response: usize,
 }
 
 /// What was answered.
@@ -63,6 +73,15 @@ impl Ask {
             path: path.into(),
             content_type: None,
             body: Bytes::new(),
+            max_response: MAX_RESPONSE,
+        }
+    }
+
+    /// Admits a response as long as a list of all members.
+    pub(crate) fn for_list(self) -> Self {
+        Self {
+            max_response: MAX_LIST,
+            ..self
         }
     }
 
@@ -82,7 +101,7 @@ impl Answer {
         match self.status {
             200..=299 => Ok(self),
             status => Err(DiscoveryError::Refused {
-                message: String::from_utf8_lossy(&self.body).trim().to_owned(),
+                message: shown(&String::from_utf8_lossy(&self.body)),
                 server: self.server,
                 status,
             }),
@@ -116,6 +135,9 @@ impl Servers {
         // Whoever cannot be connected to leaves the others their share of the limit.
         let servers = u32::try_from(urls.len()).unwrap_or(u32::MAX).max(1);
         tcp.set_connect_timeout(Some(limit / servers));
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE / 3));
+        tcp.set_keepalive_retries(Some(3));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http()
@@ -160,7 +182,7 @@ impl Servers {
         let asking = async {
             let (server, response) = self.first_answer(ask).await?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+            let body = Limited::new(body, ask.max_response).collect().await;
             let body = body.map_err(|source| DiscoveryError::Unreachable {
                 server: server.clone(),
                 source,
@@ -244,6 +266,12 @@ impl Servers {
                 detail: error.to_string(),
             })
     }
+}
+
+/// The text of a store for an error: shortened, without control characters.
+pub(crate) fn shown(text: &str) -> String {
+    let shown: String = text.trim().chars().take(MAX_SHOWN).collect();
+    shown.escape_debug().to_string()
 }
 
 fn unreachable(
@@ -350,5 +378,28 @@ mod tests {
         assert_eq!(both.current.load(Ordering::Relaxed), 1);
         tokio::time::resume();
         assert_eq!(status(&both).await.unwrap(), 200);
+    }
+
+    #[tokio::test]
+    async fn response_above_the_limit_is_an_error() {
+        for (size, is_read) in [(MAX_RESPONSE, true), (MAX_RESPONSE + 1, false)] {
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+            let response: &'static str = format!("{head}{}", "x".repeat(size)).leak();
+            let server = servers(&[&answering(response).await]);
+            let read = server.ask(&Ask::new(Method::GET, "/")).await;
+            assert_eq!(read.is_ok(), is_read, "{size}");
+            let read = server.ask(&Ask::new(Method::GET, "/").for_list()).await;
+            assert!(read.is_ok(), "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusal_shows_little_text_without_control_characters() {
+        let head = "HTTP/1.1 403 No\r\nconnection: close\r\n\r\n";
+        let text = format!("{head}\u{1b}[2J{}", "x".repeat(10_000)).leak();
+        let server = servers(&[&answering(text).await]);
+        let answer = server.ask(&Ask::new(Method::GET, "/")).await.unwrap();
+        let error = answer.success().unwrap_err().to_string();
+        assert!(error.len() < 600 && !error.contains('\u{1b}'), "{error}");
     }
 }

@@ -4,6 +4,8 @@
 //! [`discovery()`].
 
 mod api;
+mod backoff;
+mod clock;
 mod embedded;
 mod entry;
 mod error;
@@ -22,6 +24,7 @@ mod token;
 mod url;
 
 pub use api::{Discovery, Election, Standing, Update};
+pub use clock::BootInstant;
 pub use embedded::{MembershipService, Registrant};
 pub use entry::{Entry, InvalidEntry};
 pub use error::DiscoveryError;

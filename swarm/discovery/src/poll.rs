@@ -1,4 +1,4 @@
-//! Doing the same again and again: asking what tells of no changes, and registering.
+//! Polling of backends without a watch, and periodic re-registration.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::store::membership::Membership;
 use crate::{DiscoveryError, Entry, Update};
 
@@ -17,7 +18,9 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Rhythm {
     pause: Duration,
     begun: bool,
-    failures: u32,
+    /// Delay after a failure; `None` after a success.
+    retry: Option<Duration>,
+    backoff: Backoff,
 }
 
 impl Rhythm {
@@ -25,30 +28,25 @@ impl Rhythm {
         Self {
             pause,
             begun: false,
-            failures: 0,
+            retry: None,
+            backoff: Backoff::new(RETRY, pause),
         }
     }
 
     async fn next(&mut self) {
         if std::mem::replace(&mut self.begun, true) {
-            tokio::time::sleep(self.wait()).await;
-        }
-    }
-
-    fn wait(&self) -> Duration {
-        match self.failures {
-            0 => self.pause,
-            failures => RETRY
-                .saturating_mul(1 << (failures - 1).min(16))
-                .min(self.pause),
+            tokio::time::sleep(self.retry.unwrap_or(self.pause)).await;
         }
     }
 
     fn went<T>(&mut self, went: &Result<T, DiscoveryError>) {
-        self.failures = match went {
+        self.retry = match went {
             // What cannot be done at all is not done by trying sooner.
-            Ok(_) | Err(DiscoveryError::Unsupported) => 0,
-            Err(_) => self.failures.saturating_add(1),
+            Ok(_) | Err(DiscoveryError::Unsupported) => {
+                self.backoff.reset();
+                None
+            }
+            Err(_) => Some(self.backoff.next()),
         };
     }
 }
@@ -64,7 +62,7 @@ where
     stream::unfold(begin, |(mut rhythm, mut membership, ask)| async move {
         loop {
             rhythm.next().await;
-            let outage = rhythm.failures > 0;
+            let outage = rhythm.retry.is_some();
             let asked = ask().await;
             rhythm.went(&asked);
             let update = match asked {

@@ -28,6 +28,7 @@ on_both!(
     a_wiped_store_is_filled_again,
     another_server_is_asked,
     one_of_two_leads,
+    one_of_two_with_the_same_candidate_leads,
     who_resigns_is_followed_at_once,
     a_leader_without_its_store_leads_no_more,
 );

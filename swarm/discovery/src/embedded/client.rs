@@ -90,12 +90,16 @@ impl Members for Embedded {
     type Place = String;
 
     async fn now(&self) -> Result<(BTreeSet<Entry>, String), DiscoveryError> {
-        listed(self.managers.ask(&Ask::new(Method::GET, PATH)).await?)
+        listed(
+            self.managers
+                .ask(&Ask::new(Method::GET, PATH).for_list())
+                .await?,
+        )
     }
 
     async fn next(&self, version: &mut String) -> Result<Option<Vec<Change>>, DiscoveryError> {
         let path = format!("{PATH}?version={version}&wait={}", WAIT.as_secs());
-        let ask = Ask::new(Method::GET, path);
+        let ask = Ask::new(Method::GET, path).for_list();
         let answer = self.managers.ask_within(&ask, WAIT + self.limit).await?;
         let (members, newest) = listed(answer)?;
         *version = newest;

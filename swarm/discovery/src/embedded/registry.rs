@@ -232,8 +232,7 @@ impl Registry {
         if let Some(earlier) = earlier {
             self.remove_entry(&earlier);
         }
-        self.roster
-            .register(entry.clone(), ttl.max(MIN_TTL), now)?;
+        self.roster.register(entry.clone(), ttl.max(MIN_TTL), now)?;
         // The owner may register a node for its agent; the binding stays the agent's.
         let is_for_agent = holder == Holder::Operator && self.bindings.contains_key(entry);
         if !is_for_agent {
@@ -319,8 +318,8 @@ impl Registry {
             return Ok(());
         };
         // Whoever proves the address by a SAN outranks who merely came first.
-        let is_outranked = is_named
-            && !matches!(binding.holder, Holder::Agent { is_named: true, .. });
+        let is_outranked =
+            is_named && !matches!(binding.holder, Holder::Agent { is_named: true, .. });
         match is_outranked || binding.holder.is_same(holder) {
             true => Ok(()),
             false => Err(foreign_entry(entry)),
@@ -353,7 +352,10 @@ mod tests {
         Registrant::Agent(Arc::new(PeerCertificate {
             purpose: Some(rmachine_pki::Purpose::Agent),
             subject: subject.to_owned(),
-            sans: sans.iter().map(|san| San::from((*san).to_owned())).collect(),
+            sans: sans
+                .iter()
+                .map(|san| San::from((*san).to_owned()))
+                .collect(),
             public_key: key.as_bytes().to_vec(),
         }))
     }
@@ -381,8 +383,12 @@ mod tests {
                 "{rejected:?}"
             );
         }
-        registry.register(&entry("A.Example:1"), TTL, &a, now).unwrap();
-        registry.register(&entry("10.0.0.1:1"), TTL, &a, now).unwrap();
+        registry
+            .register(&entry("A.Example:1"), TTL, &a, now)
+            .unwrap();
+        registry
+            .register(&entry("10.0.0.1:1"), TTL, &a, now)
+            .unwrap();
         assert_eq!(entries(&registry), ["10.0.0.1:1", "10.0.0.2:2376"]);
         registry.remove(&entry("10.0.0.1:1"), &a).unwrap();
         assert_eq!(entries(&registry), ["10.0.0.2:2376"]);
@@ -448,6 +454,7 @@ mod tests {
         let mut registry = Registry::restored(saved, now).unwrap();
         let (a, b) = (agent("CN=a", "ka", &[]), agent("CN=b", "kb", &[]));
         let own = entry("10.0.0.1:2376");
+        assert_eq!(registry.roster().next_end(), Some(now + TTL));
         assert!(registry.remove(&own, &b).is_err());
         registry.register(&own, TTL, &a, now).unwrap();
         assert!(registry.register(&own, TTL, &b, now).is_err());

@@ -72,10 +72,7 @@ impl MembershipService {
         let snapshot = move || {
             let registry = lock(&current);
             let content = serde_json::to_vec(&registry.saved());
-            (
-                registry.revision(),
-                content.map_err(std::io::Error::from),
-            )
+            (registry.revision(), content.map_err(std::io::Error::from))
         };
         Ok(Self {
             kept: Arc::new(Kept {

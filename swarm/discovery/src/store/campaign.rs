@@ -16,18 +16,29 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use tokio::time::Instant;
 
-use crate::{DiscoveryError, Standing};
+use crate::backoff::Backoff;
+use crate::{BootInstant, DiscoveryError, Standing};
 
-/// How long to wait before a store that failed is asked again, at least; up to three times that.
-const RETRY: Duration = Duration::from_millis(500);
+/// Delay before a renewal that failed is repeated while the lock is held.
+const RENEW_AGAIN: Duration = Duration::from_millis(500);
+
+/// Delays before a store that failed is asked again.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+
+/// Delays where a wait for the lock ends at once although nothing has changed.
+const IDLE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// A wait for the lock that took less time counts as idle.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// A lock in a store, which ends by itself unless it is renewed.
 #[async_trait]
 pub(super) trait Lock: Clone + Send + Sync + 'static {
-    /// Takes the lock if nobody has it, or this very candidate.
+    /// Takes the lock if nobody has it, or this very campaign. A campaign with the same candidate is
+    /// another one.
     async fn acquire(&self, candidate: &str, ttl: Duration) -> Result<Attempt, DiscoveryError>;
 
-    /// Renews it; `false` when it is not this candidate's any more.
+    /// Renews it; `false` when it is not this campaign's any more.
     async fn renew(&self, candidate: &str, ttl: Duration) -> Result<bool, DiscoveryError>;
 
     /// Waits until the lock may be free, or for this time.
@@ -50,6 +61,7 @@ enum State {
     Follow {
         /// Whom the last item named; nobody was named yet without one.
         told: Option<Option<String>>,
+        idle: Backoff,
     },
     Lead {
         until: Instant,
@@ -62,18 +74,31 @@ pub(super) fn campaign<L: Lock>(
     candidate: String,
     ttl: Duration,
 ) -> BoxStream<'static, Standing> {
-    let begin = State::Follow { told: None };
-    stream::unfold((lock, begin), move |(lock, mut state)| {
+    let begin = State::unknown();
+    stream::unfold((lock, begin, RETRY), move |(lock, mut state, mut retry)| {
         let candidate = candidate.clone();
         async move {
             loop {
-                let (standing, next) = match state {
-                    State::Follow { told } => follow(&lock, &candidate, ttl, told).await,
+                let went = match state {
+                    State::Follow { told, idle } => {
+                        follow(&lock, &candidate, ttl, told, idle).await
+                    }
                     State::Lead { until } => lead(&lock, &candidate, ttl, until).await,
                 };
-                state = next;
+                let standing = match went {
+                    Ok((standing, next)) => {
+                        retry.reset();
+                        state = next;
+                        standing
+                    }
+                    Err(error) => {
+                        tokio::time::sleep(retry.next_jittered()).await;
+                        state = State::unknown();
+                        Some(Standing::Unknown(error))
+                    }
+                };
                 if let Some(standing) = standing {
-                    return Some((standing, (lock, state)));
+                    return Some((standing, (lock, state, retry)));
                 }
             }
         }
@@ -81,66 +106,73 @@ pub(super) fn campaign<L: Lock>(
     .boxed()
 }
 
+impl State {
+    fn unknown() -> Self {
+        Self::Follow {
+            told: None,
+            idle: IDLE,
+        }
+    }
+}
+
+type Step = Result<(Option<Standing>, State), DiscoveryError>;
+
 async fn follow<L: Lock>(
     lock: &L,
     candidate: &str,
     ttl: Duration,
     told: Option<Option<String>>,
-) -> (Option<Standing>, State) {
+    mut idle: Backoff,
+) -> Step {
     // The store counts from when it hears of it, which is later than this.
-    let begun = Instant::now();
-    match lock.acquire(candidate, ttl).await {
-        Ok(Attempt::Held) => {
-            let until = begun + lock.lease(ttl).await;
-            (Some(Standing::Primary { until }), State::Lead { until })
+    let (begun, boot) = (Instant::now(), BootInstant::now());
+    let by = match lock.acquire(candidate, ttl).await? {
+        Attempt::Held => {
+            let lease = lock.lease(ttl).await;
+            return Ok(leads(begun + lease, boot + lease));
         }
-        Ok(Attempt::Taken { by }) if told.as_ref() == Some(&by) => {
-            if let Err(error) = lock.changed(ttl / 2).await {
-                return unknown(error).await;
-            }
-            (None, State::Follow { told })
-        }
-        Ok(Attempt::Taken { by }) => (
-            Some(Standing::Replica {
-                primary: by.clone(),
-            }),
-            State::Follow { told: Some(by) },
-        ),
-        Err(error) => unknown(error).await,
+        Attempt::Taken { by } => by,
+    };
+    if told.as_ref() != Some(&by) {
+        let primary = by.clone();
+        let next = State::Follow {
+            told: Some(by),
+            idle: IDLE,
+        };
+        return Ok((Some(Standing::Replica { primary }), next));
     }
+    let begun = Instant::now();
+    lock.changed(ttl / 2).await?;
+    match begun.elapsed() < QUICK {
+        true => tokio::time::sleep(idle.next()).await,
+        false => idle.reset(),
+    }
+    Ok((None, State::Follow { told, idle }))
 }
 
-async fn lead<L: Lock>(
-    lock: &L,
-    candidate: &str,
-    ttl: Duration,
-    until: Instant,
-) -> (Option<Standing>, State) {
+async fn lead<L: Lock>(lock: &L, candidate: &str, ttl: Duration, until: Instant) -> Step {
     tokio::time::sleep(lock.lease(ttl).await / 3).await;
     loop {
-        let begun = Instant::now();
+        let (begun, boot) = (Instant::now(), BootInstant::now());
         let left = until.saturating_duration_since(begun);
-        let renewed = tokio::time::timeout(left, lock.renew(candidate, ttl)).await;
-        match renewed {
+        match tokio::time::timeout(left, lock.renew(candidate, ttl)).await {
             Ok(Ok(true)) => {
-                let until = begun + lock.lease(ttl).await;
-                return (Some(Standing::Primary { until }), State::Lead { until });
+                let lease = lock.lease(ttl).await;
+                return Ok(leads(begun + lease, boot + lease));
             }
-            Ok(Ok(false)) => return (None, State::Follow { told: None }),
-            Ok(Err(error)) if Instant::now() + RETRY < until => {
+            Ok(Err(error)) if Instant::now() + RENEW_AGAIN < until => {
                 tracing::warn!("the lead could not be renewed yet: {error}");
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RENEW_AGAIN).await;
             }
-            Ok(Err(error)) => return unknown(error).await,
-            Err(_) => return (None, State::Follow { told: None }),
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(false)) | Err(_) => return Ok((None, State::unknown())),
         }
     }
 }
 
-/// Says so, after a pause that differs from candidate to candidate.
-async fn unknown(error: DiscoveryError) -> (Option<Standing>, State) {
-    tokio::time::sleep(RETRY.mul_f64(1.0 + 2.0 * rand::random::<f64>())).await;
-    (Some(Standing::Unknown(error)), State::Follow { told: None })
+fn leads(until: Instant, lapses: BootInstant) -> (Option<Standing>, State) {
+    let standing = Standing::Primary { until, lapses };
+    (Some(standing), State::Lead { until })
 }
 
 #[cfg(test)]
@@ -216,6 +248,39 @@ mod tests {
             Some(Standing::Replica { primary }) => assert_eq!(primary.as_deref(), Some("b:1")),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A store whose lock is another's, and whose waits end at once.
+    #[derive(Clone, Default)]
+    struct Restless(Arc<Mutex<usize>>);
+
+    #[async_trait]
+    impl Lock for Restless {
+        async fn acquire(&self, _: &str, _: Duration) -> Result<Attempt, DiscoveryError> {
+            *self.0.lock().unwrap() += 1;
+            Ok(Attempt::Taken {
+                by: Some("b:1".to_owned()),
+            })
+        }
+
+        async fn renew(&self, _: &str, _: Duration) -> Result<bool, DiscoveryError> {
+            Ok(false)
+        }
+
+        async fn changed(&self, _: Duration) -> Result<(), DiscoveryError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_for_the_lock_that_ends_at_once_is_no_busy_loop() {
+        let store = Restless::default();
+        let mut campaign = campaign(store.clone(), "a:1".to_owned(), TTL);
+        let reading = async { while campaign.next().await.is_some() {} };
+        let minutes = Duration::from_secs(600);
+        tokio::time::timeout(minutes, reading).await.unwrap_err();
+        let asked = *store.0.lock().unwrap();
+        assert!(asked < 150, "{asked}");
     }
 
     #[tokio::test(start_paused = true)]

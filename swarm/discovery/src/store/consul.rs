@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::Keys;
 use super::campaign::{self, Attempt, Lock};
 use super::watching::{self, Change, Members};
-use crate::http::{Answer, Ask, Servers};
+use crate::http::{Answer, Ask, Servers, shown};
 use crate::{
     Discovery, DiscoveryError, Election, Entry, Standing, StoreOptions, StoreUrl, Update, poll,
 };
@@ -189,7 +189,7 @@ impl Consul {
             0 => self.limit,
             _ => WAIT + WAIT / 16 + self.limit,
         };
-        let ask = Ask::new(Method::GET, path);
+        let ask = Ask::new(Method::GET, path).for_list();
         let answer = self.servers.ask_within(&ask, limit).await?;
         let now = index_of(&answer)?;
         if answer.status == 404 {
@@ -249,7 +249,7 @@ impl Members for Consul {
 
     async fn next(&self, index: &mut u64) -> Result<Option<Vec<Change>>, DiscoveryError> {
         let (members, now) = self.list_from(*index).await?;
-        // A store that was restored begins to count anew.
+        // A store that was restored begins to count anew: list again without an index.
         if now < *index {
             return Ok(None);
         }
@@ -313,6 +313,17 @@ impl Election for Consul {
         campaign::campaign(self.clone(), candidate, ttl / 2)
     }
 
+    async fn verify(&self) -> Result<bool, DiscoveryError> {
+        let key = &self.keys.leader;
+        let Some(session) = self.sessions.lock().await.get(key).cloned() else {
+            return Ok(false);
+        };
+        // Only a consistent read excludes a server that was cut off from the others.
+        let ask = Ask::new(Method::GET, format!("/v1/kv/{key}?consistent"));
+        let held = held(self.servers.ask(&ask).await?)?.and_then(|held| held.session);
+        Ok(held.as_deref() == Some(&session))
+    }
+
     async fn resign(&self) -> Result<(), DiscoveryError> {
         let session = self.sessions.lock().await.remove(&self.keys.leader);
         match session {
@@ -344,12 +355,13 @@ fn index_of(answer: &Answer) -> Result<u64, DiscoveryError> {
     let index = answer.headers.get("x-consul-index");
     let index = index.and_then(|index| index.to_str().ok()?.parse().ok());
     match index {
-        Some(index) => Ok(index),
+        // With the index 0, the next query would not wait.
+        Some(index) => Ok(u64::max(index, 1)),
         // What is refused has no index.
         None => Err(DiscoveryError::Refused {
             server: answer.server.clone(),
             status: answer.status,
-            message: String::from_utf8_lossy(&answer.body).trim().to_owned(),
+            message: shown(&String::from_utf8_lossy(&answer.body)),
         }),
     }
 }

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::Entry;
 
+/// Maximum number of members. A store with more is faulty or hostile: those that came first stay.
+const MAX_MEMBERS: usize = 10_000;
+
 /// The members as the store has them and as they were told.
 ///
 /// After an outage a store may have lost its members, who need the time of a heartbeat to come
@@ -31,12 +34,25 @@ impl Membership {
 
     /// The store has exactly these.
     pub(crate) fn replace(&mut self, stored: BTreeSet<Entry>) {
-        self.stored = stored;
+        if stored.len() <= MAX_MEMBERS {
+            self.stored = stored;
+            return;
+        }
+        tracing::warn!(
+            "the store has {} nodes; the first {MAX_MEMBERS} are used",
+            stored.len()
+        );
+        let (known, new): (Vec<_>, Vec<_>) = stored
+            .into_iter()
+            .partition(|entry| self.stored.contains(entry));
+        self.stored = known.into_iter().chain(new).take(MAX_MEMBERS).collect();
     }
 
     /// The store has this one, too.
     pub(crate) fn add(&mut self, entry: Entry) {
-        self.stored.insert(entry);
+        if self.stored.len() < MAX_MEMBERS {
+            self.stored.insert(entry);
+        }
     }
 
     /// The store has this one no more.
@@ -80,6 +96,21 @@ mod tests {
 
     fn entries(texts: &[&str]) -> BTreeSet<Entry> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn flood_of_members_displaces_none() {
+        let now = Instant::now();
+        let flood = |count: usize| (0..count).map(|n| format!("a{n}:1").parse().unwrap());
+        let mut membership = Membership::new(Duration::ZERO);
+        membership.replace(entries(&["z:1"]));
+        membership.news(now);
+        membership.replace(flood(MAX_MEMBERS).chain(entries(&["z:1"])).collect());
+        let members = membership.news(now).unwrap();
+        assert_eq!(members.len(), MAX_MEMBERS);
+        assert!(members.contains(&"z:1".parse().unwrap()));
+        membership.add("b:1".parse().unwrap());
+        assert_eq!(membership.news(now), None);
     }
 
     #[test]

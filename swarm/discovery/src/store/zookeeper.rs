@@ -314,6 +314,23 @@ impl Election for ZooKeeperElection {
         campaign::campaign(store, candidate, ttl)
     }
 
+    async fn verify(&self) -> Result<bool, DiscoveryError> {
+        let Some(campaigning) = self.campaigning().upgrade() else {
+            return Ok(false);
+        };
+        let Some(client) = campaigning.lock().await.clone() else {
+            return Ok(false);
+        };
+        let path = self.store.primary();
+        let reading = async {
+            // The server that we talk to may be behind.
+            client.sync(&path).await?;
+            client.check_stat(&path).await
+        };
+        let stat = self.store.within("verifying who leads", reading).await?;
+        Ok(stat.is_some_and(|stat| stat.ephemeral_owner == client.session_id().0))
+    }
+
     /// Ends the campaign's session, and the lead with it.
     async fn resign(&self) -> Result<(), DiscoveryError> {
         let Some(campaigning) = self.campaigning().upgrade() else {

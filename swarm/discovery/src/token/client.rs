@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use http::Method;
 
-use crate::http::{Ask, Servers};
+use crate::http::{Ask, Servers, shown};
 use crate::{Discovery, DiscoveryError, Entry, StoreOptions, Update, poll};
 
 /// One cluster of a token service.
@@ -44,7 +44,15 @@ impl TokenDiscovery {
         let service = servers(None, options)?;
         let ask = Ask::new(Method::POST, "/v1/clusters");
         let answer = service.ask(&ask).await?.success()?;
-        Ok(String::from_utf8_lossy(&answer.body).trim().to_owned())
+        let token = String::from_utf8_lossy(&answer.body).trim().to_owned();
+        let is_token = !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric());
+        match is_token {
+            true => Ok(token),
+            false => Err(DiscoveryError::Malformed {
+                detail: format!("{:?} is no token", shown(&token)),
+                server: answer.server,
+            }),
+        }
     }
 }
 
@@ -67,7 +75,7 @@ fn servers(service: Option<String>, options: &StoreOptions) -> Result<Servers, D
 
 impl Cluster {
     async fn members(&self) -> Result<BTreeSet<Entry>, DiscoveryError> {
-        let ask = Ask::new(Method::GET, self.path.clone());
+        let ask = Ask::new(Method::GET, self.path.clone()).for_list();
         let answer = self.service.ask(&ask).await?.success()?;
         let malformed = |detail: String| DiscoveryError::Malformed {
             server: answer.server.clone(),

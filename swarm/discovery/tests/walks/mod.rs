@@ -192,12 +192,30 @@ impl<S: Store> Walk<S> {
         // Nobody asks any more: its time passes, and not before that the second leads. ZooKeeper
         // hears that the session is over.
         let until = match next_standing(&mut first).await {
-            Standing::Primary { until } => until,
+            Standing::Primary { until, .. } => until,
             other => panic!("{other:?}"),
         };
         drop(first);
         primary(&mut second).await;
         assert!(self.scheme == "zk" || tokio::time::Instant::now() >= until);
+    }
+
+    pub async fn one_of_two_with_the_same_candidate_leads(self) {
+        let (one, two) = (self.election(), self.election());
+        let candidate = "10.0.0.1:3376".to_owned();
+        let mut first = one.campaign(candidate.clone(), LEAD);
+        primary(&mut first).await;
+        assert!(one.verify().await.unwrap());
+        let mut second = two.campaign(candidate.clone(), LEAD);
+        assert_eq!(replica(&mut second).await, Some(candidate));
+        assert!(!two.verify().await.unwrap());
+        // Who does not lead cannot end the lead, either.
+        drop(second);
+        two.resign().await.unwrap();
+        primary(&mut first).await;
+        assert!(one.verify().await.unwrap());
+        one.resign().await.unwrap();
+        assert!(!one.verify().await.unwrap());
     }
 
     pub async fn who_resigns_is_followed_at_once(self) {

@@ -5,7 +5,7 @@ mod v2;
 mod v3;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,8 +28,8 @@ pub(super) struct Etcd {
     keys: Keys,
     heartbeat: Duration,
     spoken: Arc<Mutex<Option<Version>>>,
-    /// Who campaigns here, and may have to resign.
-    candidate: Arc<std::sync::Mutex<Option<String>>>,
+    /// The leader key that this campaign holds.
+    hold: Arc<std::sync::Mutex<Option<Hold>>>,
 }
 
 /// Which API the servers speak.
@@ -37,6 +37,15 @@ pub(super) struct Etcd {
 enum Version {
     V2,
     V3,
+}
+
+/// What tells this campaign's leader key from one with the same candidate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hold {
+    /// The index at which the key was created.
+    V2 { created: u64 },
+    /// The key's lease.
+    V3 { lease: u64 },
 }
 
 /// A place in the store's history, and how it is gone on from.
@@ -63,7 +72,7 @@ impl Etcd {
             keys,
             heartbeat: options.heartbeat,
             spoken: Arc::default(),
-            candidate: Arc::default(),
+            hold: Arc::default(),
         })
     }
 
@@ -167,20 +176,46 @@ impl Members for Etcd {
 #[async_trait]
 impl Lock for Etcd {
     async fn acquire(&self, candidate: &str, ttl: Duration) -> Result<Attempt, DiscoveryError> {
-        let went = match self.version().await? {
-            Version::V2 => v2::acquire(&self.servers, &self.keys.leader, candidate, ttl).await,
-            Version::V3 => v3::acquire(&self.servers, &self.keys.leader, candidate, ttl).await,
+        let acquired = match self.version().await? {
+            Version::V2 => {
+                let own = self.created();
+                let created =
+                    v2::acquire(&self.servers, &self.keys.leader, candidate, ttl, own).await;
+                created.map(|created| created.map(|created| Hold::V2 { created }))
+            }
+            Version::V3 => {
+                let own = self.lease();
+                // Remembered before the key is written: the response may be lost.
+                let granted = |lease| self.remember(Some(Hold::V3 { lease }));
+                let leader = &self.keys.leader;
+                let lease = v3::acquire(&self.servers, leader, candidate, ttl, own, granted).await;
+                lease.map(|lease| lease.map(|lease| Hold::V3 { lease }))
+            }
         };
-        if went.is_err() {
-            self.forget_version().await;
+        match acquired {
+            Ok(Ok(hold)) => {
+                self.remember(Some(hold));
+                Ok(Attempt::Held)
+            }
+            Ok(Err(by)) => Ok(Attempt::Taken { by }),
+            Err(error) => {
+                self.forget_version().await;
+                Err(error)
+            }
         }
-        went
     }
 
     async fn renew(&self, candidate: &str, ttl: Duration) -> Result<bool, DiscoveryError> {
+        let leader = &self.keys.leader;
         match self.version().await? {
-            Version::V2 => v2::renew(&self.servers, &self.keys.leader, candidate, ttl).await,
-            Version::V3 => v3::renew(&self.servers, &self.keys.leader, candidate).await,
+            Version::V2 => match self.created() {
+                Some(created) => v2::renew(&self.servers, leader, candidate, ttl, created).await,
+                None => Ok(false),
+            },
+            Version::V3 => match self.lease() {
+                Some(lease) => v3::renew(&self.servers, leader, lease).await,
+                None => Ok(false),
+            },
         }
     }
 
@@ -195,27 +230,53 @@ impl Lock for Etcd {
 #[async_trait]
 impl Election for Etcd {
     fn campaign(&self, candidate: String, ttl: Duration) -> BoxStream<'static, Standing> {
-        self.remember(Some(candidate.clone()));
         campaign::campaign(self.clone(), candidate, ttl)
     }
 
+    async fn verify(&self) -> Result<bool, DiscoveryError> {
+        let leader = &self.keys.leader;
+        match self.hold() {
+            None => Ok(false),
+            Some(Hold::V2 { created }) => v2::is_held(&self.servers, leader, created).await,
+            Some(Hold::V3 { lease }) => v3::is_held(&self.servers, leader, lease).await,
+        }
+    }
+
     async fn resign(&self) -> Result<(), DiscoveryError> {
-        let Some(candidate) = self.remember(None) else {
-            return Ok(());
-        };
-        match self.version().await? {
-            Version::V2 => v2::release(&self.servers, &self.keys.leader, &candidate).await,
-            Version::V3 => v3::release(&self.servers, &self.keys.leader, &candidate).await,
+        let leader = &self.keys.leader;
+        match self.remember(None) {
+            None => Ok(()),
+            Some(Hold::V2 { created }) => v2::release(&self.servers, leader, created).await,
+            // The key goes with its lease.
+            Some(Hold::V3 { lease }) => v3::revoke(&self.servers, lease).await,
         }
     }
 }
 
 impl Etcd {
-    fn remember(&self, candidate: Option<String>) -> Option<String> {
-        let mut kept = self
-            .candidate
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        std::mem::replace(&mut kept, candidate)
+    fn hold(&self) -> Option<Hold> {
+        *self.holds()
+    }
+
+    fn remember(&self, hold: Option<Hold>) -> Option<Hold> {
+        std::mem::replace(&mut *self.holds(), hold)
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn created(&self) -> Option<u64> {
+        match self.hold() {
+            Some(Hold::V2 { created }) => Some(created),
+            _ => None,
+        }
+    }
+
+    fn lease(&self) -> Option<u64> {
+        match self.hold() {
+            Some(Hold::V3 { lease }) => Some(lease),
+            _ => None,
+        }
     }
 }

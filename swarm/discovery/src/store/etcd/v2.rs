@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use super::{Attempt, Change};
-use crate::http::{Answer, Ask, Servers};
+use super::Change;
+use crate::http::{Answer, Ask, Servers, shown};
 use crate::{DiscoveryError, Entry};
 
 /// How long a wait for the next change lasts before it is begun anew.
@@ -29,7 +29,8 @@ pub(super) async fn list(
     let ask = Ask::new(
         Method::GET,
         format!("/v2/keys/{dir}?recursive=true&quorum=true"),
-    );
+    )
+    .for_list();
     let answer = servers.ask(&ask).await?;
     let json = answer.json()?;
     match code(&answer, &json)? {
@@ -125,13 +126,15 @@ pub(super) async fn delete(
     }
 }
 
-/// Makes a key with the candidate as its value, if there is none or it is the candidate's.
+/// Creates the leader key, or renews the one that was created at the index `own`. Returns the index
+/// at which it was created; `Err` with the holder's address if it is another's.
 pub(super) async fn acquire(
     servers: &Servers,
     key: &str,
     candidate: &str,
     ttl: Duration,
-) -> Result<Attempt, DiscoveryError> {
+    own: Option<u64>,
+) -> Result<Result<u64, Option<String>>, DiscoveryError> {
     let form = format!("ttl={}&value={candidate}", ttl.as_secs().max(1));
     let path = format!("/v2/keys/{key}?prevExist=false");
     let answer = servers
@@ -139,40 +142,82 @@ pub(super) async fn acquire(
         .await?;
     let json = answer.json()?;
     match code(&answer, &json)? {
-        None => return Ok(Attempt::Held),
+        None => return Ok(Ok(LeaderKey::of(&answer, &json["node"])?.created)),
         Some(KEY_EXISTS) => {}
         Some(_) => return Err(refused(&answer, &json)),
     }
-    if renew(servers, key, candidate, ttl).await? {
-        return Ok(Attempt::Held);
+    if let Some(own) = own
+        && renew(servers, key, candidate, ttl, own).await?
+    {
+        return Ok(Ok(own));
     }
-    let ask = Ask::new(Method::GET, format!("/v2/keys/{key}?quorum=true"));
-    let answer = servers.ask(&ask).await?;
-    let json = answer.json()?;
-    match code(&answer, &json)? {
-        None => Ok(Attempt::Taken {
-            by: json["node"]["value"].as_str().map(str::to_owned),
-        }),
-        Some(KEY_NOT_FOUND) => Ok(Attempt::Taken { by: None }),
-        Some(_) => Err(refused(&answer, &json)),
-    }
+    let holder = leader_key(servers, key).await?;
+    Ok(Err(holder.and_then(|holder| holder.value)))
 }
 
-/// Gives the key more time if it is the candidate's.
+/// Extends the key's time if it was created at this index.
 pub(super) async fn renew(
     servers: &Servers,
     key: &str,
     candidate: &str,
     ttl: Duration,
+    own: u64,
 ) -> Result<bool, DiscoveryError> {
+    let Some(current) = leader_key(servers, key)
+        .await?
+        .filter(|key| key.created == own)
+    else {
+        return Ok(false);
+    };
     let ttl = ttl.as_secs().max(1);
-    let path = format!("/v2/keys/{key}?prevValue={candidate}");
+    let path = format!("/v2/keys/{key}?prevIndex={}", current.modified);
     let ask = Ask::new(Method::PUT, path).with(FORM, format!("ttl={ttl}&value={candidate}"));
     let answer = servers.ask(&ask).await?;
     let json = answer.json()?;
     match code(&answer, &json)? {
         None => Ok(true),
         Some(KEY_NOT_FOUND | COMPARE_FAILED) => Ok(false),
+        Some(_) => Err(refused(&answer, &json)),
+    }
+}
+
+/// True if the key is the one that was created at this index.
+pub(super) async fn is_held(
+    servers: &Servers,
+    key: &str,
+    own: u64,
+) -> Result<bool, DiscoveryError> {
+    let current = leader_key(servers, key).await?;
+    Ok(current.is_some_and(|current| current.created == own))
+}
+
+struct LeaderKey {
+    value: Option<String>,
+    created: u64,
+    modified: u64,
+}
+
+impl LeaderKey {
+    fn of(answer: &Answer, node: &Value) -> Result<Self, DiscoveryError> {
+        let index = |name: &str| {
+            let index = node.get(name).and_then(Value::as_u64);
+            index.ok_or_else(|| malformed(answer, &format!("there is no {name}")))
+        };
+        Ok(Self {
+            value: node.get("value").and_then(Value::as_str).map(str::to_owned),
+            created: index("createdIndex")?,
+            modified: index("modifiedIndex")?,
+        })
+    }
+}
+
+async fn leader_key(servers: &Servers, key: &str) -> Result<Option<LeaderKey>, DiscoveryError> {
+    let ask = Ask::new(Method::GET, format!("/v2/keys/{key}?quorum=true"));
+    let answer = servers.ask(&ask).await?;
+    let json = answer.json()?;
+    match code(&answer, &json)? {
+        None => LeaderKey::of(&answer, &json["node"]).map(Some),
+        Some(KEY_NOT_FOUND) => Ok(None),
         Some(_) => Err(refused(&answer, &json)),
     }
 }
@@ -203,13 +248,15 @@ pub(super) async fn changed(
     }
 }
 
-/// Takes the key away if it is the candidate's.
-pub(super) async fn release(
-    servers: &Servers,
-    key: &str,
-    candidate: &str,
-) -> Result<(), DiscoveryError> {
-    let path = format!("/v2/keys/{key}?prevValue={candidate}");
+/// Deletes the key if it was created at this index.
+pub(super) async fn release(servers: &Servers, key: &str, own: u64) -> Result<(), DiscoveryError> {
+    let Some(current) = leader_key(servers, key)
+        .await?
+        .filter(|key| key.created == own)
+    else {
+        return Ok(());
+    };
+    let path = format!("/v2/keys/{key}?prevIndex={}", current.modified);
     let answer = servers.ask(&Ask::new(Method::DELETE, path)).await?;
     let json = answer.json()?;
     match code(&answer, &json)? {
@@ -241,7 +288,7 @@ fn refused(answer: &Answer, json: &Value) -> DiscoveryError {
     DiscoveryError::Refused {
         server: answer.server.clone(),
         status: answer.status,
-        message: format!("{message} {cause}").trim().to_owned(),
+        message: shown(&format!("{message} {cause}")),
     }
 }
 

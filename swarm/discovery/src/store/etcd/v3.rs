@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::{Attempt, Change};
+use super::Change;
 use crate::http::{Ask, Servers};
 use crate::{DiscoveryError, Entry};
 
@@ -25,12 +25,8 @@ pub(super) async fn list(
     dir: &str,
 ) -> Result<(BTreeSet<Entry>, u64), DiscoveryError> {
     let (key, end) = range(dir);
-    let found = call(
-        servers,
-        "/v3/kv/range",
-        &json!({"key": key, "range_end": end}),
-    )
-    .await?;
+    let listing = ask("/v3/kv/range", &json!({"key": key, "range_end": end})).for_list();
+    let found = servers.ask(&listing).await?.success()?.json()?;
     let members = items(&found["kvs"]).filter_map(entry_of).collect();
     Ok((members, number(&found["header"]["revision"])))
 }
@@ -40,6 +36,8 @@ pub(in crate::store) struct Watch {
     server: String,
     body: Incoming,
     unread: BytesMut,
+    /// How much of it has no end of a line.
+    scanned: usize,
     dir: String,
 }
 
@@ -66,6 +64,7 @@ impl Watch {
             server,
             body: response.into_body(),
             unread: BytesMut::new(),
+            scanned: 0,
             dir: dir.to_owned(),
         })
     }
@@ -73,8 +72,10 @@ impl Watch {
     /// The next changes; `None` when the watch has ended.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Change>>, DiscoveryError> {
         loop {
-            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-                let line = self.unread.split_to(end + 1);
+            let unscanned = self.unread.iter().skip(self.scanned);
+            if let Some(end) = unscanned.copied().position(|byte| byte == b'\n') {
+                let line = self.unread.split_to(self.scanned + end + 1);
+                self.scanned = 0;
                 let message: Value = serde_json::from_slice(&line)
                     .map_err(|error| self.malformed(error.to_string()))?;
                 let result = &message["result"];
@@ -83,6 +84,7 @@ impl Watch {
                 }
                 return Ok(Some(self.changes(result)));
             }
+            self.scanned = self.unread.len();
             if self.unread.len() > LONGEST {
                 return Err(self.malformed("a message of the watch is too long".to_owned()));
             }
@@ -156,17 +158,26 @@ pub(super) async fn delete(
         .map(drop)
 }
 
-/// Makes a key with the candidate as its value, if there is none or it is the candidate's.
+/// Creates the leader key with a new lease, or renews the lease `own` if the key has it. Returns the
+/// lease; `Err` with the holder's address if the key is another's. `granted` is called with a new
+/// lease before the key is written.
 pub(super) async fn acquire(
     servers: &Servers,
     key: &str,
     candidate: &str,
     ttl: Duration,
-) -> Result<Attempt, DiscoveryError> {
-    if renew(servers, key, candidate).await? {
-        return Ok(Attempt::Held);
+    own: Option<u64>,
+    granted: impl FnOnce(u64) -> Option<super::Hold>,
+) -> Result<Result<u64, Option<String>>, DiscoveryError> {
+    if let Some((by, lease)) = get(servers, key).await? {
+        return match own.filter(|own| *own == lease) {
+            Some(own) if keep_alive(servers, own).await? => Ok(Ok(own)),
+            Some(_) => Ok(Err(None)),
+            None => Ok(Err(Some(by))),
+        };
     }
     let lease = grant(servers, ttl).await?;
+    granted(lease);
     let name = encoded(key);
     let transaction = json!({
         "compare": [{"key": name, "target": "CREATE", "create_revision": "0"}],
@@ -176,25 +187,33 @@ pub(super) async fn acquire(
     });
     let done = call(servers, "/v3/kv/txn", &transaction).await?;
     if done["succeeded"] == true {
-        return Ok(Attempt::Held);
+        return Ok(Ok(lease));
     }
     revoke(servers, lease).await?;
     let holder = get(servers, key).await?;
-    Ok(Attempt::Taken {
-        by: holder.map(|(by, _)| by),
-    })
+    Ok(Err(holder.map(|(by, _)| by)))
 }
 
-/// Gives the key's lease more time if it is the candidate's.
+/// Renews a lease if the key has it.
 pub(super) async fn renew(
     servers: &Servers,
     key: &str,
-    candidate: &str,
+    lease: u64,
 ) -> Result<bool, DiscoveryError> {
-    match get(servers, key).await? {
-        Some((by, lease)) if by == candidate => keep_alive(servers, lease).await,
-        _ => Ok(false),
+    match is_held(servers, key, lease).await? {
+        true => keep_alive(servers, lease).await,
+        false => Ok(false),
     }
+}
+
+/// True if the key has this lease.
+pub(super) async fn is_held(
+    servers: &Servers,
+    key: &str,
+    own: u64,
+) -> Result<bool, DiscoveryError> {
+    let current = get(servers, key).await?;
+    Ok(current.is_some_and(|(_, lease)| lease == own))
 }
 
 /// Waits until the key goes, or for this time.
@@ -210,6 +229,7 @@ pub(super) async fn changed(
             server,
             body: response.into_body(),
             unread: BytesMut::new(),
+            scanned: 0,
             dir: key.to_owned(),
         };
         // The first message says that the watch is there. A key's change of any kind is looked at.
@@ -220,20 +240,6 @@ pub(super) async fn changed(
         Ok(Ok(_)) | Err(_) => Ok(()),
         Ok(Err(error)) => Err(error),
     }
-}
-
-/// Takes the key away if it is the candidate's.
-pub(super) async fn release(
-    servers: &Servers,
-    key: &str,
-    candidate: &str,
-) -> Result<(), DiscoveryError> {
-    let name = encoded(key);
-    let transaction = json!({
-        "compare": [{"key": name, "target": "VALUE", "value": encoded(candidate)}],
-        "success": [{"request_delete_range": {"key": name}}],
-    });
-    call(servers, "/v3/kv/txn", &transaction).await.map(drop)
 }
 
 /// A key's value and lease.
@@ -260,7 +266,8 @@ async fn keep_alive(servers: &Servers, lease: u64) -> Result<bool, DiscoveryErro
     Ok(number(&kept["result"]["TTL"]) > 0)
 }
 
-async fn revoke(servers: &Servers, lease: u64) -> Result<(), DiscoveryError> {
+/// Ends a lease, and the keys with it.
+pub(super) async fn revoke(servers: &Servers, lease: u64) -> Result<(), DiscoveryError> {
     let revoke = json!({"ID": lease.to_string()});
     call(servers, "/v3/lease/revoke", &revoke).await.map(drop)
 }
