@@ -8,6 +8,7 @@ pub mod advertise;
 pub mod api;
 pub mod cli;
 pub mod cluster;
+pub mod lease;
 pub mod listen;
 pub mod manager;
 pub mod metrics;

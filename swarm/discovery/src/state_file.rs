@@ -12,8 +12,7 @@ use tokio::time::Instant;
 
 use crate::DiscoveryError;
 
-/// Minimum time between two writes. Changes in between are written together at its end, so a crash
-/// loses no more than this.
+/// Minimum time between two writes: changes in between are written together at its end.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum size of a state file, in bytes.
@@ -61,30 +60,41 @@ impl StateFile {
         Self { inner }
     }
 
-    /// Writes the state if the file is older than this revision: at once if the last write is long
-    /// enough ago, else in the background. Must be called within a runtime of tokio.
+    /// Waits until the file has this revision: it is written at once if the last write is long
+    /// enough ago, else with others at the end of the interval, also if this call is dropped. Must
+    /// be called within a runtime of tokio.
     ///
     /// # Errors
-    /// [`DiscoveryError::File`] if a write at once fails. One in the background is logged and
-    /// repeated.
+    /// [`DiscoveryError::File`]; the write is repeated in the background.
     pub(crate) async fn save(&self, revision: u64) -> Result<(), DiscoveryError> {
+        while let Some(due) = self.save_soon(revision).await? {
+            tokio::time::sleep_until(due).await;
+        }
+        Ok(())
+    }
+
+    /// Writes this revision at once if the last write is long enough ago; else returns when it will
+    /// be written.
+    ///
+    /// # Errors
+    /// As [`StateFile::save`].
+    pub(crate) async fn save_soon(&self, revision: u64) -> Result<Option<Instant>, DiscoveryError> {
         let Some(inner) = &self.inner else {
-            return Ok(());
+            return Ok(None);
         };
         let mut written = inner.written.lock().await;
         if written.revision >= revision {
-            return Ok(());
+            return Ok(None);
         }
         let due = written.at.map(|at| at + INTERVAL);
-        match due.filter(|due| *due > Instant::now()) {
-            None => inner.write(&mut written).await,
-            Some(due) => {
-                if !std::mem::replace(&mut written.is_scheduled, true) {
-                    tokio::spawn(Arc::clone(inner).write_later(due));
-                }
-                Ok(())
-            }
+        let Some(due) = due.filter(|due| *due > Instant::now()) else {
+            inner.write(&mut written).await?;
+            return Ok(None);
+        };
+        if !std::mem::replace(&mut written.is_scheduled, true) {
+            tokio::spawn(Arc::clone(inner).write_later(due));
         }
+        Ok(Some(due))
     }
 
     /// Writes what has not been written yet.
@@ -228,14 +238,24 @@ mod tests {
         let (file, newest) = counted(&path);
         for revision in 1..=1000 {
             newest.store(revision, Ordering::Relaxed);
-            file.save(revision).await.unwrap();
+            file.save_soon(revision).await.unwrap();
             assert_eq!(on_disk(&path), [1]);
         }
-        tokio::time::sleep(2 * INTERVAL).await;
+        // Whoever waits returns when the change is on disk.
+        file.save(1000).await.unwrap();
         assert_eq!(on_disk(&path), [1000]);
+        // Whoever does not wait for the end is served, too.
         newest.store(1001, Ordering::Relaxed);
-        file.flush().await.unwrap();
+        let hasty = tokio::time::timeout(INTERVAL / 4, file.save(1001));
+        hasty.await.unwrap_err();
+        tokio::time::sleep(2 * INTERVAL).await;
         assert_eq!(on_disk(&path), [1001]);
+        newest.store(1002, Ordering::Relaxed);
+        file.save_soon(1002).await.unwrap();
+        newest.store(1003, Ordering::Relaxed);
+        file.save_soon(1003).await.unwrap();
+        file.flush().await.unwrap();
+        assert_eq!(on_disk(&path), [1003]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -255,7 +275,7 @@ mod tests {
         // In the background, too.
         std::fs::remove_dir_all(&inner).unwrap();
         newest.store(2, Ordering::Relaxed);
-        file.save(2).await.unwrap();
+        file.save_soon(2).await.unwrap();
         tokio::time::sleep(2 * INTERVAL).await;
         std::fs::create_dir(&inner).unwrap();
         tokio::time::sleep(2 * INTERVAL).await;

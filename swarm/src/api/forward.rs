@@ -32,13 +32,15 @@ pub const PATIENT: Duration = Duration::from_secs(365 * 24 * 3600);
 const LONGEST_ANSWER: usize = 256 << 20;
 
 /// What belongs to one connection, not to the request that comes over it.
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::TE,
     header::TRAILER,
     header::EXPECT,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
@@ -311,7 +313,8 @@ impl Drop for Ending {
     }
 }
 
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// Returns the headers without those that belong to one connection only.
+pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let named = headers.get_all(header::CONNECTION).iter();
     let named = named.filter_map(|names| names.to_str().ok());
     let named: Vec<String> = named

@@ -43,10 +43,13 @@ use hyper::body::Incoming;
 use rmachine_engine::{ApiVersion, ApiWindow};
 
 pub use error::{ApiError, Kind, NodeFailure};
+pub(crate) use forward::end_to_end;
 pub use info::Host;
 pub use path::encode;
+pub(crate) use path::split_version;
 
 use crate::cluster::{Cluster, NodeEngine};
+use crate::lease::Lease;
 use crate::listen::Served;
 use build::Builds;
 use call::Call;
@@ -66,6 +69,8 @@ const SERVER: HeaderValue =
 pub struct ApiSettings {
     /// What it is among the managers of its cluster, now.
     pub standing: Box<dyn Fn() -> Standing + Send + Sync>,
+    /// Leadership, checked before the cluster is changed.
+    pub lease: Lease,
     /// The strategy's name.
     pub strategy: String,
     /// The names of the filters in their order.
@@ -122,6 +127,11 @@ impl Api {
                 window: Mutex::default(),
             }),
         }
+    }
+
+    /// Leadership of this manager.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.inner.settings.lease
     }
 
     /// Answers a request. What goes wrong is an answer, too.

@@ -38,10 +38,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         listeners.push(Listener::bind(address).await?);
         tracing::info!("serving discovery on {address}");
     }
+    let serving = Arc::clone(&service);
     let answer = move |request| {
-        let service = Arc::clone(&service);
+        let service = Arc::clone(&serving);
         async move { crate::listen::boxed(service.handle(request).await) }
     };
     serve(listeners, configs, answer, stop).await;
-    Ok(())
+    Ok(service.flush().await?)
 }

@@ -1,7 +1,9 @@
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rswarm_discovery::{Discovery, DiscoveryUrl, MembershipService};
+use rswarm_discovery::{Discovery, DiscoveryUrl, Entry, MembershipService};
 use rswarm_scheduler::node::Overcommit;
 use rswarm_scheduler::{Filter, Scheduler, Strategy};
 
@@ -11,6 +13,7 @@ use super::{Failure, stop};
 use crate::advertise::Advertise;
 use crate::api::{ApiSettings, Host, Standing};
 use crate::cluster::{ClusterSettings, EngineTls};
+use crate::lease::Lease;
 use crate::listen::{ListenAddress, Listener};
 use crate::manager::{self, Manager, Replication};
 use crate::tls::{self, TlsFiles};
@@ -136,7 +139,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let advertise = match (&args.advertise, args.replication) {
         (Some(text), _) => {
             let advertise: Advertise = text.parse().map_err(usage)?;
-            Some(advertise.resolved()?)
+            let advertise: Entry = advertise.resolved()?.parse().map_err(usage)?;
+            if args.replication && is_loopback(advertise.host()) {
+                tracing::warn!(
+                    "--advertise {advertise} is a loopback address: managers on other machines \
+                     cannot forward requests to this one"
+                );
+            }
+            Some(advertise.to_string())
         }
         (None, true) => {
             return Err(Failure::usage(
@@ -191,7 +201,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         replication: election
             .zip(advertise)
             .map(|(election, candidate)| Replication {
-                election,
+                election: Arc::from(election),
                 candidate,
                 ttl: args.replication_ttl,
             }),
@@ -206,6 +216,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         },
         api: ApiSettings {
             standing: Box::new(|| Standing::Primary),
+            lease: Lease::default(),
             strategy: strategy.to_string(),
             filters: filters.iter().map(ToString::to_string).collect(),
             host: host(),
@@ -296,6 +307,11 @@ impl ClusterOptions {
             reschedule_delay,
         })
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn host() -> Host {

@@ -15,6 +15,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rmachine_pki::{PeerCertificate, Purpose};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -64,21 +65,22 @@ pub struct ListenError {
 }
 
 /// Who asks: an extension of every request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Peer {
     /// Somebody who may ask for anything.
     Client,
-    /// A node's agent, which has a certificate for registering and no more.
-    Agent,
+    /// A node's agent, with a certificate that is good for registering only.
+    Agent(Arc<PeerCertificate>),
 }
 
 impl Peer {
     fn of<T>(stream: &TlsStream<T>) -> Self {
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(<[_]>::first);
-        match shown.is_some_and(|certificate| rmachine_pki::is_agent(certificate)) {
-            true => Self::Agent,
-            false => Self::Client,
+        let shown = shown.and_then(|certificate| PeerCertificate::read(certificate));
+        match shown.filter(|shown| shown.purpose == Some(Purpose::Agent)) {
+            Some(agent) => Self::Agent(Arc::new(agent)),
+            None => Self::Client,
         }
     }
 }
@@ -236,7 +238,7 @@ where
     F: Future<Output = Served> + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         let answered = service(request);
         async move { Ok::<_, Infallible>(answered.await) }
     });

@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use rswarm_discovery::{Discovery, Election, MembershipService, Update};
+use rswarm_discovery::{Discovery, Election, MembershipService, Registrant, Update};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiSettings, Standing};
 use crate::cluster::{Cluster, ClusterSettings};
+use crate::lease::Lease;
 use crate::listen::{Listener, Peer, Served, boxed, serve};
 use crate::metrics::Metrics;
 use crate::tls::TlsConfigs;
@@ -57,7 +58,7 @@ pub struct Manager {
 /// One of several managers.
 pub struct Replication {
     /// The election.
-    pub election: Box<dyn Election>,
+    pub election: Arc<dyn Election>,
     /// Where others reach this one.
     pub candidate: String,
     /// How long a primary that is silent stays the primary.
@@ -72,6 +73,10 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
         false => Role::Primary,
     };
     let (tell_role, role) = watch::channel(first);
+    let lease = match &manager.replication {
+        Some(replication) => Lease::of(Arc::clone(&replication.election)),
+        None => Lease::default(),
+    };
     let tls = manager.cluster.tls.clone();
     let cluster = Cluster::new(manager.cluster);
     let metrics = Arc::new(Metrics::new());
@@ -94,6 +99,7 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
                 Role::Primary => Standing::Primary,
                 Role::Replica { primary, .. } => Standing::Replica { primary },
             }),
+            lease: lease.clone(),
             ..manager.api
         },
     );
@@ -106,12 +112,11 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
     ));
     let service = Service {
         api,
-        forwarder: Forwarder::new(tls, role.clone()),
+        forwarder: Forwarder::new(tls, role.clone(), lease.clone()),
         membership: manager.membership.clone(),
         metrics,
-        role,
     };
-    if let Some(membership) = manager.membership {
+    if let Some(membership) = manager.membership.clone() {
         let stop = stop.clone();
         tokio::spawn(async move {
             stop.cancelled().await;
@@ -124,8 +129,13 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
         None => serving.await,
         Some(replication) => {
             let election = &*replication.election;
-            let campaign =
-                role::campaign(election, replication.candidate, replication.ttl, tell_role);
+            let campaign = role::campaign(
+                election,
+                replication.candidate,
+                replication.ttl,
+                tell_role,
+                lease,
+            );
             tokio::select! {
                 () = serving => {}
                 () = campaign => {}
@@ -139,6 +149,11 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
                 }
             }
         }
+    }
+    if let Some(membership) = manager.membership
+        && let Err(error) = membership.flush().await
+    {
+        tracing::error!("the registered nodes could not be saved: {error}");
     }
     following.abort();
     watching.abort();
@@ -168,7 +183,6 @@ struct Service {
     forwarder: Forwarder,
     membership: Option<MembershipService>,
     metrics: Arc<Metrics>,
-    role: watch::Receiver<Role>,
 }
 
 impl Service {
@@ -180,22 +194,32 @@ impl Service {
         answer
     }
 
-    async fn find_answer(self, request: Request<Incoming>) -> Served {
+    async fn find_answer(self, mut request: Request<Incoming>) -> Served {
+        let agent = match request.extensions().get() {
+            Some(Peer::Agent(certificate)) => Some(Arc::clone(certificate)),
+            _ => None,
+        };
         if let Some(membership) = &self.membership
             && MembershipService::serves(request.uri().path())
         {
-            return boxed(membership.handle(request).await);
+            let registrant = agent.map_or(Registrant::Operator, Registrant::Agent);
+            return boxed(membership.handle(request, &registrant).await);
         }
-        if request.extensions().get() == Some(&Peer::Agent) {
+        if agent.is_some() {
             return replica::refusal(
                 StatusCode::FORBIDDEN,
                 "an agent's certificate is good for registering a node only",
             );
         }
-        let is_primary = *self.role.borrow() == Role::Primary;
-        match is_primary || replica::is_its_own(request.uri().path()) {
-            true => self.api.handle(request).await,
-            false => self.forwarder.pass_on(request).await,
+        let is_own = self.forwarder.is_primary()
+            || replica::is_its_own(request.method(), request.uri().path());
+        if !is_own {
+            request = match self.forwarder.forward(request).await {
+                Ok(served) => return served,
+                Err(own) => own,
+            };
         }
+        replica::unmark(&mut request);
+        self.api.handle(request).await
     }
 }

@@ -1,9 +1,11 @@
 //! Who the primary is, as far as this manager knows.
 
 use futures_util::StreamExt as _;
-use rswarm_discovery::{Election, Standing};
+use rswarm_discovery::{Election, Entry, Standing};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
+
+use crate::lease::Lease;
 
 /// What this manager is among the managers of its cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,6 +38,7 @@ pub async fn campaign(
     candidate: String,
     ttl: Duration,
     role: watch::Sender<Role>,
+    lease: Lease,
 ) {
     let mut standings = election.campaign(candidate.clone(), ttl);
     let mut until: Option<Instant> = None;
@@ -47,26 +50,48 @@ pub async fn campaign(
             },
             () = ended(until) => {
                 until = None;
+                lease.end();
                 let trouble = "the lock in the store could not be renewed in time".to_owned();
                 tell(&role, replica(None, Some(trouble)));
                 continue;
             }
         };
         until = None;
-        tell(
-            &role,
-            match standing {
-                Standing::Primary { until: end } => {
-                    until = Some(end);
-                    Role::Primary
-                }
-                Standing::Replica { primary } => {
-                    // What is left of an earlier life of this manager leads nobody.
-                    replica(primary.filter(|primary| *primary != candidate), None)
-                }
-                Standing::Unknown(error) => replica(None, Some(error.to_string())),
-            },
+        let now = match standing {
+            Standing::Primary { until: end, lapses } => {
+                until = Some(end);
+                lease.extend(lapses);
+                Role::Primary
+            }
+            Standing::Replica { primary } => {
+                lease.end();
+                follows(primary, &candidate)
+            }
+            Standing::Unknown(error) => {
+                lease.end();
+                replica(None, Some(error.to_string()))
+            }
+        };
+        tell(&role, now);
+    }
+}
+
+/// The role of a replica, from what the leader key holds. Anybody who can write to the store may
+/// have written it.
+fn follows(primary: Option<String>, candidate: &str) -> Role {
+    let Some(primary) = primary else {
+        return replica(None, None);
+    };
+    if primary == candidate {
+        let trouble = format!(
+            "another manager, or an earlier process of this one, leads with the same --advertise \
+             address {candidate}"
         );
+        return replica(None, Some(trouble));
+    }
+    match primary.parse::<Entry>() {
+        Ok(primary) => replica(Some(primary.to_string()), None),
+        Err(error) => replica(None, Some(format!("the leader key in the store: {error}"))),
     }
 }
 
@@ -103,4 +128,32 @@ fn tell(role: &watch::Sender<Role>, now: Role) {
         *before = now;
         true
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_key_is_followed_only_if_it_is_another_address() {
+        let candidate = "10.0.0.1:3376";
+        let other = replica(Some("10.0.0.2:3376".to_owned()), None);
+        assert_eq!(follows(Some("10.0.0.2:3376".to_owned()), candidate), other);
+        assert_eq!(follows(None, candidate), Role::unknown());
+        for value in [
+            candidate,
+            "",
+            "x",
+            "unix:///run/docker.sock",
+            "a/b:1",
+            "\u{1b}[2J:1",
+        ] {
+            let role = follows(Some(value.to_owned()), candidate);
+            assert!(
+                matches!(&role, Role::Replica { primary: None, trouble: Some(trouble) }
+                    if !trouble.contains('\u{1b}')),
+                "{value:?}: {role:?}"
+            );
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rmachine_pki::{
-    ClientIdentity, PkiError, PrivateKeyPem, ServerIdentity, client_config, server_config,
-    unverified_client_config,
+    ClientIdentity, PkiError, PrivateKeyPem, ServerIdentity, client_config, peer_manager_config,
+    server_config, unverified_client_config,
 };
 use rustls::{ClientConfig, ServerConfig};
 
@@ -28,8 +28,10 @@ pub struct TlsFiles {
 pub struct TlsConfigs {
     /// Towards clients.
     pub server: Arc<ServerConfig>,
-    /// Towards engines, and towards the primary.
+    /// Towards engines.
     pub client: Arc<ClientConfig>,
+    /// Towards the primary, which must be a manager where purposes tell.
+    pub peer: Arc<ClientConfig>,
 }
 
 /// Why the files cannot be used.
@@ -73,17 +75,26 @@ impl TlsFiles {
             key: key.clone(),
             admits_agents: self.admits_agents,
         });
-        let client = match ca {
-            Some(ca) => client_config(&ClientIdentity {
-                ca,
-                certificate,
-                key,
-            }),
-            None => unverified_client_config(&certificate, &key),
+        let (client, peer) = match ca {
+            Some(ca) => {
+                let identity = ClientIdentity {
+                    ca,
+                    certificate,
+                    key,
+                };
+                let client = client_config(&identity).map_err(unusable)?;
+                let peer = peer_manager_config(&identity).map_err(unusable)?;
+                (client, peer)
+            }
+            None => {
+                let client = unverified_client_config(&certificate, &key).map_err(unusable)?;
+                (Arc::clone(&client), client)
+            }
         };
         Ok(TlsConfigs {
             server: server.map_err(unusable)?,
-            client: client.map_err(unusable)?,
+            client,
+            peer,
         })
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rswarm::api::{Api, ApiSettings, Host, Standing};
 use rswarm::cluster::{Cluster, ClusterSettings, EngineTls, NodeStatus};
+use rswarm::lease::Lease;
 use rswarm::listen::{ListenAddress, Listener, serve};
 use rswarm_discovery::Entry;
 use rswarm_scheduler::node::Overcommit;
@@ -67,6 +68,7 @@ impl Manager {
             cluster.clone(),
             ApiSettings {
                 standing: Box::new(|| Standing::Primary),
+                lease: Lease::default(),
                 strategy: "spread".to_owned(),
                 filters: vec!["health".to_owned()],
                 host: Host::default(),

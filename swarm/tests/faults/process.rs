@@ -64,6 +64,14 @@ impl Rswarm {
         let _ = self.process.wait();
     }
 
+    /// Sends a signal, as `-STOP`.
+    #[allow(dead_code, reason = "not every test sends signals")]
+    pub fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// How many files it has open.
     pub fn files(&self) -> usize {
         let open = PathBuf::from(format!("/proc/{}/fd", self.process.id()));

@@ -180,7 +180,7 @@ impl MembershipService {
     /// The members now. Those whose time is over are not among them.
     async fn now(&self) -> Told {
         let ((), revision) = self.with(|_, _| ());
-        if let Err(error) = self.kept.file.save(revision).await {
+        if let Err(error) = self.kept.file.save_soon(revision).await {
             // They come back with the next life of the service, and go when their time is over.
             tracing::warn!("that members are gone could not be saved: {error}");
         }

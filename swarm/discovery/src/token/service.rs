@@ -127,7 +127,7 @@ impl TokenService {
         Ok(text(StatusCode::OK, "OK"))
     }
 
-    /// Saves a change, soon if not at once.
+    /// Returns when a change is on disk.
     async fn saved(&self, done: Result<(), Denied>) -> Result<(), Box<Reply>> {
         done.map_err(refusal)?;
         let revision = self.clusters().revision();

@@ -174,6 +174,9 @@ impl Order {
     }
 
     async fn ask(&self, node: &NodeEngine, body: Bytes) -> Result<(StatusCode, Bytes), ApiError> {
+        // The pull of an image may have taken longer than the lease.
+        let confirmed = self.api.lease().confirm().await;
+        confirmed.map_err(|lost| ApiError::Unavailable(lost.to_string()))?;
         let outgoing = Outgoing::new(Method::POST, "/containers/create");
         let outgoing = outgoing.query(self.query.as_deref()).json(body);
         node.whole(outgoing, self.client, ACTION).await

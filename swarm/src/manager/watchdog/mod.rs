@@ -64,7 +64,7 @@ async fn act(api: &Api, cluster: &Cluster, delay: Duration, metrics: &Metrics) {
     loop {
         let now = Instant::now();
         let superseded = cluster.superseded();
-        let is_left = retire::retire(cluster, &superseded).await;
+        let is_left = retire::retire(api.lease(), cluster, &superseded).await;
         let orphans = cluster.orphans();
         failures.forget_all_but(orphans.iter().map(|orphan| &orphan.id));
         let mut wake = is_left.then_some(now + FIRST_PAUSE);

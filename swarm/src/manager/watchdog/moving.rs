@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::recreate::Recreation;
 use crate::api::{Api, ApiError, encode};
 use crate::cluster::{Cluster, NodeEngine, Orphan};
+use crate::lease::{Lease, NotLeader};
 
 /// Why a container could not be moved.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,10 @@ pub enum MoveError {
         network: String,
     },
 
+    /// Another manager leads.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+
     /// It took too long.
     #[error("not done within {0:?}")]
     TooSlow(Duration),
@@ -52,6 +57,7 @@ pub async fn to_another_node(
 ) -> Result<String, MoveError> {
     let again = Recreation::of(&orphan.inspect, orphan.node.cpus);
     for network in again.networks() {
+        api.lease().confirm().await?;
         leave(cluster, network, &orphan.name).await?;
     }
     let (node, id) = match &orphan.begun {
@@ -65,6 +71,7 @@ pub async fn to_another_node(
     let on_node = OnNode {
         node: &node,
         id: &id,
+        lease: api.lease(),
     };
     let settled = on_node.settle(&again, orphan.was_running).await;
     if let Err(error) = settled {
@@ -144,11 +151,13 @@ fn has_endpoint(network: &Value, name: &str) -> bool {
 struct OnNode<'a> {
     node: &'a NodeEngine,
     id: &'a str,
+    lease: &'a Lease,
 }
 
 impl OnNode<'_> {
     async fn settle(&self, again: &Recreation, start: bool) -> Result<(), MoveError> {
         for (network, endpoint) in &again.connect {
+            self.lease.confirm().await?;
             let path = format!("/networks/{}/connect", encode(network));
             let body = json!({"Container": self.id, "EndpointConfig": endpoint});
             let connected = self
@@ -164,6 +173,7 @@ impl OnNode<'_> {
             }
         }
         if start {
+            self.lease.confirm().await?;
             let path = format!("/containers/{}/start", encode(self.id));
             let started = self.node.engine.call(Method::POST, &path, None).await;
             started.map_err(|error| self.failed("starting".to_owned(), error))?;
@@ -173,6 +183,10 @@ impl OnNode<'_> {
 
     /// It is new: its volumes hold nothing.
     async fn take_back(&self, cluster: &Cluster) {
+        // The next primary may continue with it.
+        if self.lease.confirm().await.is_err() {
+            return;
+        }
         let path = format!("/containers/{}?force=1&v=1", encode(self.id));
         match self.node.engine.call(Method::DELETE, &path, None).await {
             Ok(Value::Null | Value::Object(_)) => {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::api::encode;
 use crate::cluster::{Cluster, ContainerRef};
+use crate::lease::{Lease, NotLeader};
 
 /// How much of its id a retired container has in its name.
 const SHORT_ID: usize = 12;
@@ -20,7 +21,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Stops these, so that they stay stopped, and gives their names to those in their places. They
 /// and their volumes are kept. Says whether something is left to do.
-pub async fn retire(cluster: &Cluster, superseded: &[ContainerRef]) -> bool {
+pub async fn retire(lease: &Lease, cluster: &Cluster, superseded: &[ContainerRef]) -> bool {
     let mut is_left = false;
     for container in superseded {
         let name = retired_name(&container.name, &container.id);
@@ -28,7 +29,7 @@ pub async fn retire(cluster: &Cluster, superseded: &[ContainerRef]) -> bool {
             continue;
         }
         let node = &container.node.about;
-        match tokio::time::timeout(STEP_LIMIT, one(container, &name)).await {
+        match tokio::time::timeout(STEP_LIMIT, one(lease, container, &name)).await {
             Ok(Ok(())) => tracing::warn!(
                 "container {} came back with {}, but was rescheduled: it is stopped, and kept as \
                  {name}",
@@ -53,15 +54,27 @@ pub async fn retire(cluster: &Cluster, superseded: &[ContainerRef]) -> bool {
     is_left
 }
 
-async fn one(container: &ContainerRef, name: &str) -> Result<(), EngineError> {
+/// Why a container could not be retired.
+#[derive(Debug, thiserror::Error)]
+enum RetireError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+}
+
+async fn one(lease: &Lease, container: &ContainerRef, name: &str) -> Result<(), RetireError> {
     let engine = &container.node.engine;
     let path = format!("/containers/{}", encode(&container.id));
     let never = json!({"RestartPolicy": {"Name": "no"}});
     let update = format!("{path}/update");
+    lease.confirm().await?;
     engine.call(Method::POST, &update, Some(&never)).await?;
     let stop = format!("{path}/stop?t={STOP_SECONDS}");
+    lease.confirm().await?;
     engine.call(Method::POST, &stop, None).await?;
     let rename = format!("{path}/rename?name={}", encode(name));
+    lease.confirm().await?;
     engine.call(Method::POST, &rename, None).await?;
     Ok(())
 }
