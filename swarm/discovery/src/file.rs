@@ -71,6 +71,11 @@ struct Last {
 async fn read(path: &Path) -> Result<String, DiscoveryError> {
     let mut text = String::new();
     let reading = async {
+        // A pipe that nobody writes to would never end.
+        if !tokio::fs::metadata(path).await?.is_file() {
+            let message = "it is not a regular file";
+            return Err(io::Error::new(ErrorKind::InvalidInput, message));
+        }
         let file = tokio::fs::File::open(path).await?;
         file.take(LONGEST).read_to_string(&mut text).await
     };
@@ -132,6 +137,17 @@ mod tests {
             file.list().await,
             Err(DiscoveryError::File { .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn file_above_the_limit_is_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nodes");
+        for (size, is_read) in [(LONGEST - 1, true), (LONGEST, false)] {
+            std::fs::write(&path, "#".repeat(usize::try_from(size).unwrap())).unwrap();
+            let file = File { path: path.clone() };
+            assert_eq!(file.list().await.is_ok(), is_read, "{size}");
+        }
     }
 
     #[tokio::test]

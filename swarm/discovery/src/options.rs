@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,9 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
+
+/// How much is read of a token or certificate file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Where the original keeps the members.
 pub(crate) const NODES_PATH: &str = "docker/swarm/nodes";
@@ -117,10 +121,16 @@ fn wrong(message: String) -> DiscoveryError {
 }
 
 fn read(path: &Path) -> Result<String, DiscoveryError> {
-    std::fs::read_to_string(path).map_err(|source| DiscoveryError::File {
-        path: path.to_owned(),
-        source,
-    })
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let reading = file.and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
+    match reading {
+        Ok(_) => Ok(text),
+        Err(source) => Err(DiscoveryError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -134,6 +134,12 @@ impl Inner {
         loop {
             tokio::time::sleep_until(due).await;
             let mut written = self.written.lock().await;
+            // A waiting call may have written already.
+            let next = written.at.map(|at| at + INTERVAL);
+            if let Some(next) = next.filter(|next| *next > Instant::now()) {
+                due = next;
+                continue;
+            }
             match self.write(&mut written).await {
                 Ok(()) => {
                     written.is_scheduled = false;

@@ -6,6 +6,7 @@
 )]
 
 mod hosted;
+mod hostile;
 mod servers;
 mod walks;
 

@@ -91,12 +91,13 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
         tokio::spawn(serve(vec![listener], None, answer, stop.clone()));
     }
 
-    let known = role.clone();
+    let (known, own_lease) = (role.clone(), lease.clone());
     let api = Api::new(
         cluster.clone(),
         ApiSettings {
             standing: Box::new(move || match known.borrow().clone() {
-                Role::Primary => Standing::Primary,
+                Role::Primary if own_lease.is_held() => Standing::Primary,
+                Role::Primary => Standing::Replica { primary: None },
                 Role::Replica { primary, .. } => Standing::Replica { primary },
             }),
             lease: lease.clone(),
