@@ -116,9 +116,10 @@ impl Shared {
                 }
             }
         }
-        match self.is_held() {
-            true => Ok(()),
-            false => Err(NotLeader),
+        if self.is_held() {
+            Ok(())
+        } else {
+            Err(NotLeader)
         }
     }
 }

@@ -320,9 +320,10 @@ impl Registry {
         // Whoever proves the address by a SAN outranks who merely came first.
         let is_outranked =
             is_named && !matches!(binding.holder, Holder::Agent { is_named: true, .. });
-        match is_outranked || binding.holder.is_same(holder) {
-            true => Ok(()),
-            false => Err(foreign_entry(entry)),
+        if is_outranked || binding.holder.is_same(holder) {
+            Ok(())
+        } else {
+            Err(foreign_entry(entry))
         }
     }
 }

@@ -143,9 +143,10 @@ async fn follow<L: Lock>(
     }
     let begun = Instant::now();
     lock.changed(ttl / 2).await?;
-    match begun.elapsed() < QUICK {
-        true => tokio::time::sleep(idle.next()).await,
-        false => idle.reset(),
+    if begun.elapsed() < QUICK {
+        tokio::time::sleep(idle.next()).await;
+    } else {
+        idle.reset();
     }
     Ok((None, State::Follow { told, idle }))
 }

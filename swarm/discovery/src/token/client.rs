@@ -46,13 +46,13 @@ impl TokenDiscovery {
         let answer = service.ask(&ask).await?.success()?;
         let token = String::from_utf8_lossy(&answer.body).trim().to_owned();
         let is_token = !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric());
-        match is_token {
-            true => Ok(token),
-            false => Err(DiscoveryError::Malformed {
-                detail: format!("{:?} is no token", shown(&token)),
-                server: answer.server,
-            }),
+        if is_token {
+            return Ok(token);
         }
+        Err(DiscoveryError::Malformed {
+            detail: format!("\"{}\" is no token", shown(&token)),
+            server: answer.server,
+        })
     }
 }
 

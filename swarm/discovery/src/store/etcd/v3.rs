@@ -200,10 +200,7 @@ pub(super) async fn renew(
     key: &str,
     lease: u64,
 ) -> Result<bool, DiscoveryError> {
-    match is_held(servers, key, lease).await? {
-        true => keep_alive(servers, lease).await,
-        false => Ok(false),
-    }
+    Ok(is_held(servers, key, lease).await? && keep_alive(servers, lease).await?)
 }
 
 /// True if the key has this lease.
