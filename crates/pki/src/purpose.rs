@@ -45,6 +45,11 @@ impl Purpose {
     /// certificate with further usages, or without one of ours, has no purpose.
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        Self::of_certificate(&certificate)
+    }
+
+    /// Reads the purpose of a parsed certificate.
+    pub(crate) fn of_certificate(certificate: &X509Certificate<'_>) -> Option<Self> {
         let usage = certificate.extended_key_usage().ok()??.value;
         let [other] = usage.other.as_slice() else {
             return None;
@@ -215,6 +220,7 @@ mod tests {
         let manager = authority.issue_manager(&request(false)).unwrap();
         let info = crate::CertificateInfo::read(&manager.certificate).unwrap();
         assert!(info.client_auth && info.server_auth);
+        assert_eq!(info.purpose, Some(Purpose::Manager));
         assert!(info.covers(&request(false).sans));
         let verified = verifier(&ca.certificate).verify_client_cert(
             &der(&manager.certificate),
