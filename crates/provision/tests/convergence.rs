@@ -151,6 +151,7 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
                 ca: "CA".to_owned(),
                 certificate: format!("CERTIFICATE {port}"),
                 key: Secret::new("KEY"),
+                replaces: None,
             },
         }
     })
