@@ -1,10 +1,12 @@
 use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
-use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, SwarmOptions};
+use rmachine_machine::{
+    AuthOptions, CertificateOverrides, MachineGuard, Phase, Record, StoreError, SwarmMode,
+    SwarmOptions,
+};
 use rmachine_provision::Plan;
 
 use crate::host::{Booting, Host};
 use crate::swarm::{Keeper, keeper};
-use crate::wanted::key_type;
 use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds, note, options};
 
 /// What becomes of a machine that could not be made to its end.
@@ -122,6 +124,7 @@ impl Machines {
         request_cluster(&mut record, self.membership(spec)?);
         self.check_stores(spec)?;
         record.own.store = self.store_server(&spec.name, spec.store.as_ref())?;
+        self.check_cluster_authority(&record)?;
         match self.store.create(record, bounds::MACHINE_LOCK) {
             Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
@@ -144,7 +147,9 @@ impl Machines {
                 let membership = self.membership(spec)?;
                 self.check_stores(spec)?;
                 let store = self.store_server(&name, spec.store.as_ref())?;
+                let auth = self.requested_auth(&found);
                 guard.update(|record| {
+                    record.auth = auth;
                     if !begun {
                         record.driver = config;
                         record.own.flags = Some(given);
@@ -157,6 +162,15 @@ impl Machines {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The certificates of a machine whose creation is resumed: those of the flags, or, without
+    /// any, those of its record.
+    fn requested_auth(&self, found: &Record) -> AuthOptions {
+        if self.settings.certificates == CertificateOverrides::default() {
+            return found.auth.clone();
+        }
+        AuthOptions::new(self.store.layout(), found.name(), &self.certificates())
     }
 
     /// The machine's part in a cluster, as its record keeps it.
@@ -246,7 +260,7 @@ impl Machines {
                 driver: driver.name().to_owned(),
             });
         } else {
-            let shared = self.shared_certificates(key_type(&guard.record())?)?;
+            let shared = self.shared_certificates(guard)?;
             shared.give_to(guard)?;
             guard.done(Phase::Ready)?;
         }
