@@ -68,3 +68,77 @@ fn is_same_cluster(one: &Record, other: &Record) -> bool {
     let is_shared = !matches!(discovery, "" | EMBEDDED) && discovery == other.swarm.discovery;
     other.swarm.is_swarm && (is_shared || joined(one, other) || joined(other, one))
 }
+
+#[cfg(test)]
+mod tests {
+    use rmachine_driver::MachineName;
+    use rmachine_machine::{CertificateOverrides, Store};
+
+    use super::*;
+    use crate::Settings;
+
+    fn name(text: &str) -> MachineName {
+        text.parse().unwrap()
+    }
+
+    fn record(store: &Store, machine: &str, discovery: &str, authority: Option<&str>) -> Record {
+        let overrides = CertificateOverrides {
+            ca_certificate: authority.map(|file| store.layout().root().join(file)),
+            ..CertificateOverrides::default()
+        };
+        let certificates = store.certificates(&overrides);
+        let mut record = Record::new(
+            store.layout(),
+            &certificates,
+            name(machine),
+            "none",
+            Default::default(),
+        );
+        record.swarm.is_swarm = true;
+        record.swarm.discovery = discovery.to_owned();
+        record
+    }
+
+    #[test]
+    fn machines_of_one_cluster_need_one_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let machines = Machines::new(store.clone(), Vec::new(), Settings::default());
+        let mut manager = record(&store, "m1", EMBEDDED, Some("own.pem"));
+        manager.swarm.master = true;
+        store.create(manager, std::time::Duration::ZERO).unwrap();
+        let shared = record(&store, "e1", "etcd://10.0.0.9:2379", None);
+        store.create(shared, std::time::Duration::ZERO).unwrap();
+        std::fs::write(dir.path().join("own.pem"), "A").unwrap();
+        std::fs::write(dir.path().join("copy.pem"), "A\n").unwrap();
+        std::fs::write(dir.path().join("other.pem"), "B").unwrap();
+        for (discovery, join, authority, expected) in [
+            (EMBEDDED, Some("m1"), Some("own.pem"), None),
+            (EMBEDDED, Some("m1"), Some("copy.pem"), None),
+            (EMBEDDED, Some("m1"), Some("other.pem"), Some("m1")),
+            (EMBEDDED, Some("m1"), None, Some("m1")),
+            (EMBEDDED, None, None, None),
+            ("etcd://10.0.0.9:2379", None, None, None),
+            ("etcd://10.0.0.9:2379", None, Some("own.pem"), Some("e1")),
+            ("etcd://10.0.0.8:2379", None, Some("own.pem"), None),
+        ] {
+            let mut node = record(&store, "n1", discovery, authority);
+            node.own.swarm_join = join.map(name);
+            let checked = machines.check_cluster_authority(&node);
+            let rejected = match checked {
+                Ok(()) => None,
+                Err(LifecycleError::Check(failures)) => Some(format!("{failures:?}")),
+                Err(other) => panic!("{other}"),
+            };
+            let is_expected = match (&rejected, expected) {
+                (None, None) => true,
+                (Some(text), Some(machine)) => text.contains(machine),
+                _ => false,
+            };
+            assert!(
+                is_expected,
+                "{discovery} {join:?} {authority:?}: {rejected:?}"
+            );
+        }
+    }
+}

@@ -1,20 +1,14 @@
-use rmachine_companion::part::Certificates;
 use rmachine_driver::{CheckFailure, MachineName, Report, Secret};
 use rmachine_machine::{
     CertificateLock, CertificatePaths, MachineFile, MachineGuard, Record, SharedPem,
 };
-use rmachine_pki::{
-    Authority, CertificateInfo, CertifiedPem, KeyType, PkiError, Purpose, San, ServerRequest,
-    verify_chain,
-};
-use rmachine_provision::TlsMaterial;
+use rmachine_pki::{Authority, KeyType, verify_chain};
 use time::OffsetDateTime;
 
+use super::requirement::usable;
+use super::{of, rejected};
 use crate::wanted::key_type;
 use crate::{LifecycleError, Machines, bounds};
-
-/// A certificate with fewer days left is renewed whenever one is needed.
-const RENEWED_BEFORE_DAYS: i64 = 30;
 
 /// An authority: its files, and what a machine has of it.
 #[derive(Clone, Copy)]
@@ -40,13 +34,13 @@ pub(crate) const STORES: Anchor = Anchor {
 
 /// The certificate authority of a machine and the identity of its clients.
 pub(crate) struct SharedCertificates {
-    authority: Authority,
+    pub(super) authority: Authority,
     /// The CA's certificate, in PEM.
-    ca: String,
+    pub(super) ca: String,
     client: String,
     client_key: Secret,
     /// Type of the private keys that are generated for the machine.
-    key: KeyType,
+    pub(super) key: KeyType,
 }
 
 impl Machines {
@@ -276,233 +270,6 @@ impl SharedCertificates {
         }
         Ok(())
     }
-
-    /// The engine's certificate, which makes it a server and a client of nothing: the machine's own
-    /// while it is valid for exactly these names, else a new one.
-    pub(crate) fn server(
-        &self,
-        guard: &MachineGuard,
-        organization: &str,
-        sans: &[San],
-    ) -> Result<TlsMaterial, LifecycleError> {
-        let requirement = Requirement {
-            purpose: None,
-            client_auth: false,
-            sans,
-        };
-        let present = Pair::SERVER.read(guard)?;
-        let request = self.request(guard, organization, &requirement);
-        let (issued, replaces) = match present {
-            None => (self.authority.issue_server(&request), None),
-            Some((certificate, key)) => match state(&certificate, &key, &self.ca, &requirement) {
-                State::Valid => return Ok(self.material(certificate, key, None)),
-                State::TooBroad(info) => (
-                    self.authority.replace_server(&request, &info),
-                    Some(certificate),
-                ),
-                State::Unusable => (self.authority.issue_server(&request), None),
-            },
-        };
-        let issued = issued.map_err(of("a new server certificate"))?;
-        let (certificate, key) = Pair::SERVER.write(guard, &issued)?;
-        Ok(self.material(certificate, key, replaces))
-    }
-
-    /// The certificate of the cluster's manager on a machine: its own while it is valid for exactly
-    /// these names, else a new one.
-    pub(crate) fn manager(
-        &self,
-        guard: &MachineGuard,
-        organization: &str,
-        sans: &[San],
-    ) -> Result<Certificates, LifecycleError> {
-        let requirement = Requirement {
-            purpose: Some(Purpose::Manager),
-            client_auth: true,
-            sans,
-        };
-        self.of_role(guard, organization, Pair::MANAGER, &requirement)
-    }
-
-    /// The certificate of the cluster's agent on a machine: its own while it is valid for exactly
-    /// the address that the agent advertises, else a new one.
-    pub(crate) fn agent(
-        &self,
-        guard: &MachineGuard,
-        organization: &str,
-        advertised: San,
-    ) -> Result<Certificates, LifecycleError> {
-        let requirement = Requirement {
-            purpose: Some(Purpose::Agent),
-            client_auth: false,
-            sans: &[advertised],
-        };
-        self.of_role(guard, organization, Pair::AGENT, &requirement)
-    }
-
-    fn of_role(
-        &self,
-        guard: &MachineGuard,
-        organization: &str,
-        pair: Pair,
-        requirement: &Requirement<'_>,
-    ) -> Result<Certificates, LifecycleError> {
-        let present = pair.read(guard)?.filter(|(certificate, key)| {
-            matches!(state(certificate, key, &self.ca, requirement), State::Valid)
-        });
-        let (certificate, key) = match present {
-            Some(present) => present,
-            None => {
-                let request = self.request(guard, organization, requirement);
-                let issued = match requirement.purpose {
-                    Some(Purpose::Manager) => self.authority.issue_manager(&request),
-                    Some(Purpose::Agent) => self.authority.issue_agent(&request),
-                    None => self.authority.issue_server(&request),
-                };
-                let issued = issued.map_err(of("a new certificate of a manager or an agent"))?;
-                pair.write(guard, &issued)?
-            }
-        };
-        Ok(Certificates {
-            ca: self.ca.clone(),
-            certificate,
-            key,
-        })
-    }
-
-    fn request(
-        &self,
-        guard: &MachineGuard,
-        organization: &str,
-        requirement: &Requirement<'_>,
-    ) -> ServerRequest {
-        ServerRequest {
-            name: guard.name().to_string(),
-            organization: organization.to_owned(),
-            sans: requirement.sans.to_vec(),
-            client_auth: requirement.client_auth,
-            key: self.key,
-        }
-    }
-
-    fn material(&self, certificate: String, key: String, replaces: Option<String>) -> TlsMaterial {
-        TlsMaterial {
-            ca: self.ca.clone(),
-            certificate,
-            key: Secret::new(key),
-            replaces,
-        }
-    }
-}
-
-/// The files of a certificate and its key in a machine's directory.
-#[derive(Clone, Copy)]
-pub(crate) struct Pair {
-    certificate: MachineFile,
-    key: MachineFile,
-}
-
-impl Pair {
-    pub(crate) const SERVER: Self = Self {
-        certificate: MachineFile::ServerCertificate,
-        key: MachineFile::ServerKey,
-    };
-    pub(crate) const MANAGER: Self = Self {
-        certificate: MachineFile::ManagerCertificate,
-        key: MachineFile::ManagerKey,
-    };
-    pub(crate) const AGENT: Self = Self {
-        certificate: MachineFile::AgentCertificate,
-        key: MachineFile::AgentKey,
-    };
-    pub(crate) const STORE: Self = Self {
-        certificate: MachineFile::StoreCertificate,
-        key: MachineFile::StoreKey,
-    };
-
-    /// Certificate and key; `None` unless both exist.
-    pub(crate) fn read(
-        self,
-        guard: &MachineGuard,
-    ) -> Result<Option<(String, String)>, LifecycleError> {
-        let certificate = guard.read_file(self.certificate)?;
-        Ok(certificate.zip(guard.read_file(self.key)?))
-    }
-
-    /// Writes what was issued, and returns it.
-    pub(crate) fn write(
-        self,
-        guard: &MachineGuard,
-        issued: &CertifiedPem,
-    ) -> Result<(String, String), LifecycleError> {
-        let key = issued.key.expose();
-        guard.write_file(self.key, key.as_bytes())?;
-        guard.write_file(self.certificate, issued.certificate.as_bytes())?;
-        Ok((issued.certificate.clone(), key.to_owned()))
-    }
-
-    /// Removes both files, as far as they exist.
-    pub(crate) fn remove(self, guard: &MachineGuard) -> Result<(), LifecycleError> {
-        guard.remove_file(self.key)?;
-        guard.remove_file(self.certificate)?;
-        Ok(())
-    }
-}
-
-/// What a certificate has to be, exactly.
-pub(crate) struct Requirement<'a> {
-    pub(crate) purpose: Option<Purpose>,
-    /// Whether its owner is a client of others. Agents are not: only a manager accepts them.
-    pub(crate) client_auth: bool,
-    pub(crate) sans: &'a [San],
-}
-
-/// Whether a certificate that exists can stay.
-#[derive(Debug)]
-pub(crate) enum State {
-    /// It is what is required.
-    Valid,
-    /// It serves, but names or permits more than is required.
-    TooBroad(Box<CertificateInfo>),
-    /// It expires soon, lacks a name or a usage, or cannot be read.
-    Unusable,
-}
-
-/// Compares a certificate with what is required of it.
-pub(crate) fn state(
-    certificate: &str,
-    key: &str,
-    ca: &str,
-    requirement: &Requirement<'_>,
-) -> State {
-    let Ok(info) = CertificateInfo::read(certificate) else {
-        return State::Unusable;
-    };
-    let is_agent = requirement.purpose == Some(Purpose::Agent);
-    let serves = (info.server_auth || is_agent)
-        && (info.client_auth || !requirement.client_auth)
-        && (info.purpose == requirement.purpose || requirement.purpose.is_none());
-    if !serves || !usable(certificate, key, ca, requirement.sans) {
-        return State::Unusable;
-    }
-    let is_exact = info.purpose == requirement.purpose
-        && info.client_auth == requirement.client_auth
-        && info.covers_exactly(requirement.sans);
-    if is_exact {
-        State::Valid
-    } else {
-        State::TooBroad(Box::new(info))
-    }
-}
-
-/// Whether a certificate can stay in use. One that cannot be read cannot: a damaged file is
-/// replaced.
-pub(crate) fn usable(certificate: &str, key: &str, ca: &str, sans: &[San]) -> bool {
-    let now = OffsetDateTime::now_utc();
-    CertificateInfo::read(certificate)
-        .is_ok_and(|info| info.days_left(now) > RENEWED_BEFORE_DAYS && info.covers(sans))
-        && verify_chain(certificate, ca, now).is_ok()
-        && rmachine_pki::key_matches(certificate, key).unwrap_or(false)
 }
 
 /// The files that a record can name outside the machine store.
@@ -563,16 +330,140 @@ fn own_client_is_valid(
     }))
 }
 
-/// A reason against the work that was requested; nothing was changed.
-pub(crate) fn rejected(failure: CheckFailure) -> LifecycleError {
-    LifecycleError::Check(vec![failure])
-}
-
 fn shown(paths: &CertificatePaths, pem: SharedPem) -> String {
     paths.path(pem).display().to_string()
 }
 
-pub(crate) fn of(what: impl Into<String>) -> impl FnOnce(PkiError) -> LifecycleError {
-    let what = what.into();
-    move |source| LifecycleError::Certificate { what, source }
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use rmachine_machine::{CertificateOverrides, Store};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::Settings;
+
+    /// The machines of a new store, with the user's own authority where `own` is set.
+    fn machines(dir: &TempDir, own: bool) -> Machines {
+        let file = |name: &str| own.then(|| dir.path().join("own").join(name));
+        let settings = Settings {
+            organization: "ann".to_owned(),
+            certificates: CertificateOverrides {
+                ca_certificate: file("ca.pem"),
+                ca_key: file("ca-key.pem"),
+                client_certificate: file("cert.pem"),
+                client_key: file("key.pem"),
+            },
+            ..Settings::default()
+        };
+        let store = Store::open(dir.path().join("store")).unwrap();
+        Machines::new(store, Vec::new(), settings)
+    }
+
+    fn machine(machines: &Machines, name: &str) -> MachineGuard {
+        let record = Record::new(
+            machines.store.layout(),
+            &machines.certificates(),
+            name.parse().unwrap(),
+            "none",
+            Default::default(),
+        );
+        machines.store.create(record, Duration::ZERO).unwrap()
+    }
+
+    fn give(machines: &Machines, guard: &MachineGuard) -> Result<String, LifecycleError> {
+        let shared = machines.shared_certificates(guard)?;
+        shared.give_to(guard)?;
+        Ok(shared.ca)
+    }
+
+    fn failure(error: &LifecycleError) -> String {
+        match error {
+            LifecycleError::Check(failures) => format!("{failures:?}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// Names and contents of all files under a directory.
+    fn files(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files.extend(self::files(&path));
+            } else {
+                let content = std::fs::read(&path).unwrap();
+                files.push((path, content));
+            }
+        }
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn certificates_come_from_the_authority_of_the_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let n1 = machine(&machines(&dir, true), "n1");
+        let own = give(&machines(&dir, true), &n1).unwrap();
+        // Without the flags, and with another machine in the store that has the store's authority.
+        let plain = machines(&dir, false);
+        let n2 = machine(&plain, "n2");
+        assert_ne!(give(&plain, &n2).unwrap(), own);
+        assert_eq!(give(&plain, &n1).unwrap(), own);
+        // With the flags, n2 keeps its own.
+        assert_ne!(give(&machines(&dir, true), &n2).unwrap(), own);
+    }
+
+    #[test]
+    fn missing_file_of_the_users_authority_is_rejected_and_changes_nothing() {
+        for file in ["ca.pem", "ca-key.pem"] {
+            let dir = tempfile::tempdir().unwrap();
+            let n1 = machine(&machines(&dir, true), "n1");
+            give(&machines(&dir, true), &n1).unwrap();
+            let path = dir.path().join("own").join(file);
+            std::fs::remove_file(&path).unwrap();
+            let before = files(dir.path());
+            let plain = machines(&dir, false);
+            let rejected = failure(&give(&plain, &n1).unwrap_err());
+            assert!(rejected.contains(path.to_str().unwrap()), "{rejected}");
+            let names = [n1.name().clone()];
+            let rejected = failure(&plain.renew_client_certificates(&names).unwrap_err());
+            assert!(rejected.contains(path.to_str().unwrap()), "{rejected}");
+            assert_eq!(files(dir.path()), before);
+        }
+    }
+
+    #[test]
+    fn users_client_certificate_is_replaced_on_request_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let machines = machines(&dir, true);
+        let n1 = machine(&machines, "n1");
+        give(&machines, &n1).unwrap();
+        let client = dir.path().join("own/cert.pem");
+        let (stranger, _) = Authority::create("eve", KeyType::Ecdsa).unwrap();
+        let issued = stranger.issue_client("eve", KeyType::Ecdsa).unwrap();
+        std::fs::write(&client, &issued.certificate).unwrap();
+        let rejected = failure(&give(&machines, &n1).unwrap_err());
+        assert!(rejected.contains("--client-certs n1"), "{rejected}");
+        assert_eq!(
+            std::fs::read_to_string(&client).unwrap(),
+            issued.certificate
+        );
+        let names = [n1.name().clone()];
+        machines.renew_client_certificates(&names).unwrap();
+        give(&machines, &n1).unwrap();
+    }
+
+    #[test]
+    fn relative_path_in_a_record_is_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let machines = machines(&dir, false);
+        let n1 = machine(&machines, "n1");
+        n1.update(|record| record.auth.ca_cert_path = "ca.pem".into())
+            .unwrap();
+        let rejected = failure(&give(&machines, &n1).unwrap_err());
+        assert!(rejected.contains("relative") && rejected.contains("config.json"));
+    }
 }
