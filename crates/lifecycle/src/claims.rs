@@ -21,8 +21,9 @@ struct Identity {
     addresses: Vec<IpAddr>,
     /// Addresses that its host reports for interfaces.
     reported: Vec<IpAddr>,
-    /// The port of its engine.
-    port: u16,
+    /// The port of its engine; `None` where rmachine only knows the engine and does not set it up,
+    /// so that the same host can become a machine.
+    port: Option<u16>,
     /// Its pinned SSH host keys.
     host_keys: Vec<HostKey>,
 }
@@ -47,8 +48,10 @@ fn conflict(own: &Identity, other: &Identity) -> Option<Conflict> {
         return Some(Conflict::Reported(*ip));
     }
     let reached = own.addresses.iter().find(is_taken);
-    if let Some(ip) = reached.filter(|_| own.port == other.port) {
-        return Some(Conflict::Endpoint(SocketAddr::new(*ip, own.port)));
+    if let (Some(ip), Some(port)) = (reached, own.port)
+        && own.port == other.port
+    {
+        return Some(Conflict::Endpoint(SocketAddr::new(*ip, port)));
     }
     let is_local = |identity: &Identity| identity.addresses.iter().any(IpAddr::is_loopback);
     if is_local(own) || is_local(other) {
@@ -124,7 +127,7 @@ impl Machines {
         let own = Identity {
             addresses: names.reached.clone(),
             reported: names.reported.clone(),
-            port: driver.engine_port(),
+            port: Some(driver.engine_port()),
             host_keys: self.host_keys(guard.name()),
         };
         let mut warnings = Vec::new();
@@ -162,6 +165,7 @@ impl Machines {
     /// and those that names resolved to.
     fn identity(&self, record: &Record, driver: &dyn Driver) -> Identity {
         let name = record.name();
+        let is_set_up = driver.capabilities().provisioned;
         let certificate = self
             .store
             .read_file(name, MachineFile::ServerCertificate)
@@ -170,7 +174,11 @@ impl Machines {
         let info = certificate.and_then(|pem| CertificateInfo::read(&pem).ok());
         let sans = info.map(|info| info.sans).unwrap_or_default();
         let recorded = record.driver.get("IPAddress");
-        let recorded = recorded.and_then(|text| text.as_str()?.parse::<IpAddr>().ok());
+        let recorded = recorded.and_then(|text| {
+            let text = text.as_str()?;
+            let socket = text.parse::<SocketAddr>().map(|socket| socket.ip());
+            socket.or_else(|_| text.parse()).ok()
+        });
         let certified = sans.into_iter().filter_map(|san| match san {
             San::Ip(ip) if !ip.is_loopback() => Some(ip),
             San::Ip(_) | San::Dns(_) => None,
@@ -186,7 +194,7 @@ impl Machines {
                 .chain(certified.filter(|ip| !shared(ip)))
                 .collect(),
             reported: Vec::new(),
-            port: driver.engine_port(),
+            port: is_set_up.then(|| driver.engine_port()),
             host_keys: self.host_keys(name),
         }
     }
@@ -234,7 +242,7 @@ mod tests {
         Identity {
             addresses: parsed(addresses),
             reported: parsed(reported),
-            port,
+            port: Some(port),
             host_keys: vec![key(host_key)],
         }
     }
@@ -243,6 +251,10 @@ mod tests {
     fn address_or_host_key_of_another_machine_is_a_conflict() {
         let other = identity(&["10.0.0.2", "10.1.0.2"], &[], 2376, 2);
         let local = identity(&["127.0.0.1"], &[], 2376, 2);
+        let known = Identity {
+            addresses: vec!["10.0.0.3".parse().unwrap()],
+            ..Identity::default()
+        };
         let fingerprint = key(2).fingerprint();
         let endpoint = |text: &str| Some(Conflict::Endpoint(text.parse().unwrap()));
         let reported = |text: &str| Some(Conflict::Reported(text.parse().unwrap()));
@@ -265,6 +277,13 @@ mod tests {
                 identity(&["10.0.0.1"], &[], 2376, 2),
                 &other,
                 Some(Conflict::HostKey(fingerprint)),
+            ),
+            // Engines that rmachine only knows can become machines, and are protected as well.
+            (identity(&["10.0.0.3"], &[], 2376, 1), &known, None),
+            (
+                identity(&["10.0.0.1"], &["10.0.0.3"], 2376, 1),
+                &known,
+                reported("10.0.0.3"),
             ),
             (identity(&["127.0.0.1"], &[], 2376, 2), &local, None),
             (identity(&["127.0.0.1"], &[], 2376, 2), &other, None),
