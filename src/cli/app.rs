@@ -36,7 +36,7 @@ pub struct Globals {
     )]
     pub storage_path: Option<PathBuf>,
 
-    /// The CA's certificate [default: certs/ca.pem in the store]
+    /// CA certificate of new machines [default: certs/ca.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CA_CERT",
@@ -47,7 +47,7 @@ pub struct Globals {
     )]
     pub tls_ca_cert: Option<PathBuf>,
 
-    /// The CA's private key [default: certs/ca-key.pem in the store]
+    /// CA private key of new machines [default: certs/ca-key.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CA_KEY",
@@ -58,7 +58,7 @@ pub struct Globals {
     )]
     pub tls_ca_key: Option<PathBuf>,
 
-    /// The client's certificate [default: certs/cert.pem in the store]
+    /// Client certificate of new machines [default: certs/cert.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CLIENT_CERT",
@@ -69,7 +69,7 @@ pub struct Globals {
     )]
     pub tls_client_cert: Option<PathBuf>,
 
-    /// The client's private key [default: certs/key.pem in the store]
+    /// Client private key of new machines [default: certs/key.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CLIENT_KEY",

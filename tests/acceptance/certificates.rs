@@ -71,7 +71,9 @@ fn age(me: &Person, host: &Host, name: &str) {
         &format!("{}\n", key.expose().trim_end()),
     );
     host.sh("chmod 644 /etc/docker/server.pem && chmod 600 /etc/docker/server-key.pem");
-    host.sh("systemctl restart docker.service");
+    host.sh(
+        "systemctl reset-failed docker.service docker.socket; systemctl restart docker.service",
+    );
 }
 
 /// What the engine answers to a client with these files of a machine's directory.
