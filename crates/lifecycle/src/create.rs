@@ -1,4 +1,4 @@
-use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_driver::{Driver, HostAddress, MachineName, Report, Secrets, Work};
 use rmachine_machine::{
     AuthOptions, CertificateOverrides, MachineGuard, Phase, Record, StoreError, SwarmMode,
     SwarmOptions,
@@ -95,11 +95,11 @@ impl Machines {
             secrets,
         };
         let driver = self.driver_for(guard, spec)?;
-        let Some((host, plan)) = self.check(guard, driver.as_ref(), &work).await? else {
+        let Some(checked) = self.check(guard, driver.as_ref(), &work).await? else {
             return Ok(None);
         };
-        host.ssh.close().await;
-        Ok(Some(plan))
+        checked.host.ssh.close().await;
+        Ok(Some(checked.plan))
     }
 
     /// Reserves the name in the store, or takes up the half-made machine that has it, with its
@@ -277,7 +277,7 @@ impl Machines {
         guard: &MachineGuard,
         driver: &dyn Driver,
         work: &Work<'a>,
-    ) -> Result<Option<(Host<'a>, Plan)>, LifecycleError> {
+    ) -> Result<Option<Checked<'a>>, LifecycleError> {
         driver.check(work).await?;
         let capabilities = driver.capabilities();
         if !(capabilities.adopted && capabilities.provisioned) {
@@ -288,7 +288,11 @@ impl Machines {
             .await
             .map_err(before_anything_was_touched)?;
         let plan = self.plan(guard, driver, &host).await?;
-        Ok(Some((host, plan)))
+        Ok(Some(Checked {
+            host,
+            plan,
+            address: driver.address().await?,
+        }))
     }
 
     /// Provisions the host and waits for its engine.
@@ -296,11 +300,18 @@ impl Machines {
         &self,
         guard: &MachineGuard,
         driver: &dyn Driver,
-        checked: Option<(Host<'_>, Plan)>,
+        checked: Option<Checked<'_>>,
         work: &Work<'_>,
     ) -> Result<(), LifecycleError> {
         let (mut host, plan) = match checked {
-            Some((host, plan)) => (host, plan),
+            Some(checked) if checked.address == driver.address().await? => {
+                (checked.host, checked.plan)
+            }
+            // The certificates have to name the address that the driver resolved.
+            Some(Checked { host, .. }) => {
+                let plan = self.plan(guard, driver, &host).await?;
+                (host, plan)
+            }
             None => {
                 let host = self.host(driver, booting(driver), work).await?;
                 let plan = self.plan(guard, driver, &host).await?;
@@ -347,6 +358,14 @@ impl Machines {
             }
         }
     }
+}
+
+/// A host that was checked before anything is touched.
+struct Checked<'a> {
+    host: Host<'a>,
+    plan: Plan,
+    /// The address that the plan's certificates name. The driver may resolve an alias later.
+    address: HostAddress,
 }
 
 /// A machine's part in a cluster.
