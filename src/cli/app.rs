@@ -36,7 +36,7 @@ pub struct Globals {
     )]
     pub storage_path: Option<PathBuf>,
 
-    /// The CA's certificate [default: certs/ca.pem in the store]
+    /// CA certificate of new machines [default: certs/ca.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CA_CERT",
@@ -47,7 +47,7 @@ pub struct Globals {
     )]
     pub tls_ca_cert: Option<PathBuf>,
 
-    /// The CA's private key [default: certs/ca-key.pem in the store]
+    /// CA private key of new machines [default: certs/ca-key.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CA_KEY",
@@ -58,7 +58,7 @@ pub struct Globals {
     )]
     pub tls_ca_key: Option<PathBuf>,
 
-    /// The client's certificate [default: certs/cert.pem in the store]
+    /// Client certificate of new machines [default: certs/cert.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CLIENT_CERT",
@@ -69,7 +69,7 @@ pub struct Globals {
     )]
     pub tls_client_cert: Option<PathBuf>,
 
-    /// The client's private key [default: certs/key.pem in the store]
+    /// Client private key of new machines [default: certs/key.pem in the store]
     #[arg(
         long,
         env = "MACHINE_TLS_CLIENT_KEY",
@@ -163,10 +163,10 @@ impl App {
             organization: user.unwrap_or("unknown").to_owned(),
             ssh: ssh.clone(),
             certificates: CertificateOverrides {
-                ca_certificate: globals.tls_ca_cert.clone(),
-                ca_key: globals.tls_ca_key.clone(),
-                client_certificate: globals.tls_client_cert.clone(),
-                client_key: globals.tls_client_key.clone(),
+                ca_certificate: absolute(globals.tls_ca_cert.as_deref())?,
+                ca_key: absolute(globals.tls_ca_key.as_deref())?,
+                client_certificate: absolute(globals.tls_client_cert.as_deref())?,
+                client_key: absolute(globals.tls_client_key.as_deref())?,
             },
             companion: companion(&process),
             programs: programs(&process),
@@ -216,6 +216,16 @@ impl App {
         let driver = self.machines.driver(record);
         driver.map_err(|error| CommandError::of_lifecycle(error, record.name().as_str()))
     }
+}
+
+/// The absolute path of a file that a flag or a variable names; an empty one names none. Records
+/// keep it, and are read from other directories later.
+fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
+    let path = path.filter(|path| !path.as_os_str().is_empty());
+    let absolute = path.map(std::path::absolute).transpose();
+    absolute.map_err(|error| {
+        CommandError::failed(format!("the current directory cannot be read: {error}"))
+    })
 }
 
 /// What of the surroundings matters to ssh.

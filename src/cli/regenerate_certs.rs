@@ -36,7 +36,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let machines = &app.machines;
     if args.client_certs {
         machines
-            .renew_client_certificate()
+            .renew_client_certificates(&names)
             .map_err(|error| CommandError::of_lifecycle(error, "…"))?;
     }
     each(app, &names, async |name, line| {

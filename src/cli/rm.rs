@@ -12,7 +12,8 @@ use crate::error::{CommandError, Status};
 /// Remove machines: what their drivers made, and their records
 ///
 /// Nodes that lose the last manager of their cluster are named before anything is asked. An adopted
-/// host is left as it is, with its engine behind TLS, unless --restore is given.
+/// host keeps its engine, with the engine's TLS configuration and key, unless --restore is given; the
+/// keys of a cluster's manager and agent are removed.
 #[derive(clap::Args)]
 pub struct Args {
     /// The machines

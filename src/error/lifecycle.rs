@@ -94,8 +94,8 @@ impl CommandError {
                 told.hint(format!("rmachine create -d {} …", known.join("|")))
             }
             LifecycleError::Untouched(error) => Self::untouched(*error, name),
+            LifecycleError::HalfPair { .. } => told.hint("restore the missing file from a backup"),
             LifecycleError::Certificate { .. }
-            | LifecycleError::HalfPair { .. }
             | LifecycleError::NotProvisioned { .. }
             | LifecycleError::NotPublished { .. }
             | LifecycleError::RollbackFailed { .. } => told,

@@ -155,7 +155,7 @@ fn engine_options_arrive_unchanged() {
             "--engine-env",
             &variable,
             "--engine-env",
-            "HTTPS_PROXY=http://proxy.example:3128/",
+            "HTTPS_PROXY=http://me:hush@proxy.example:3128/",
             "--engine-label",
             "zone=a b",
             "--engine-opt",
@@ -181,7 +181,8 @@ fn engine_options_arrive_unchanged() {
     assert_eq!(labels, ["provider=generic", "zone=a b"]);
     assert_eq!(info["LoggingDriver"], "json-file");
     assert_eq!(info["Driver"], "vfs");
-    assert_eq!(info["HttpsProxy"], "http://proxy.example:3128/");
+    let proxy = info["HttpsProxy"].as_str().unwrap_or_default();
+    assert!(proxy.ends_with("@proxy.example:3128/"), "{proxy}");
     assert_eq!(
         info["RegistryConfig"]["Mirrors"],
         serde_json::json!(["https://mirror.example/"])
@@ -193,6 +194,10 @@ fn engine_options_arrive_unchanged() {
         environment.lines().any(|line| line == variable),
         "{environment}"
     );
+    // What can be a password is for root alone, and systemd tells nobody.
+    let readable = host.sh("systemctl show docker.service | grep hush || true; \
+         find /etc/docker /etc/systemd -type f -perm /044 -exec grep -l hush {} + || true");
+    assert_eq!(readable, "");
     let names = host.sh("openssl x509 -in /etc/docker/server.pem -noout -ext subjectAltName");
     assert!(names.contains("DNS:n1.example"), "{names}");
 }

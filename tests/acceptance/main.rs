@@ -17,6 +17,7 @@ mod lab;
 mod access;
 mod adoption;
 mod boot;
+mod certificates;
 mod cluster;
 mod cluster_file;
 mod containers;

@@ -1,10 +1,12 @@
-use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
-use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, SwarmOptions};
+use rmachine_driver::{Driver, HostAddress, MachineName, Report, Secrets, Work};
+use rmachine_machine::{
+    AuthOptions, CertificateOverrides, MachineGuard, Phase, Record, StoreError, SwarmMode,
+    SwarmOptions,
+};
 use rmachine_provision::Plan;
 
 use crate::host::{Booting, Host};
 use crate::swarm::{Keeper, keeper};
-use crate::wanted::key_type;
 use crate::{LifecycleError, MachineSpec, Machines, Orchestrator, bounds, note, options};
 
 /// What becomes of a machine that could not be made to its end.
@@ -93,11 +95,11 @@ impl Machines {
             secrets,
         };
         let driver = self.driver_for(guard, spec)?;
-        let Some((host, plan)) = self.check(guard, driver.as_ref(), &work).await? else {
+        let Some(checked) = self.check(guard, driver.as_ref(), &work).await? else {
             return Ok(None);
         };
-        host.ssh.close().await;
-        Ok(Some(plan))
+        checked.host.ssh.close().await;
+        Ok(Some(checked.plan))
     }
 
     /// Reserves the name in the store, or takes up the half-made machine that has it, with its
@@ -122,6 +124,7 @@ impl Machines {
         request_cluster(&mut record, self.membership(spec)?);
         self.check_stores(spec)?;
         record.own.store = self.store_server(&spec.name, spec.store.as_ref())?;
+        self.check_cluster_authority(&record)?;
         match self.store.create(record, bounds::MACHINE_LOCK) {
             Ok(guard) => Ok((guard, None)),
             Err(StoreError::Exists { name }) => {
@@ -144,7 +147,9 @@ impl Machines {
                 let membership = self.membership(spec)?;
                 self.check_stores(spec)?;
                 let store = self.store_server(&name, spec.store.as_ref())?;
+                let auth = self.requested_auth(&found);
                 guard.update(|record| {
+                    record.auth = auth;
                     if !begun {
                         record.driver = config;
                         record.own.flags = Some(given);
@@ -157,6 +162,15 @@ impl Machines {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The certificates of a machine whose creation is resumed: those of the flags, or, without
+    /// any, those of its record.
+    fn requested_auth(&self, found: &Record) -> AuthOptions {
+        if self.settings.certificates == CertificateOverrides::default() {
+            return found.auth.clone();
+        }
+        AuthOptions::new(self.store.layout(), found.name(), &self.certificates())
     }
 
     /// The machine's part in a cluster, as its record keeps it.
@@ -246,7 +260,7 @@ impl Machines {
                 driver: driver.name().to_owned(),
             });
         } else {
-            let shared = self.shared_certificates(key_type(&guard.record())?)?;
+            let shared = self.shared_certificates(guard)?;
             shared.give_to(guard)?;
             guard.done(Phase::Ready)?;
         }
@@ -263,7 +277,7 @@ impl Machines {
         guard: &MachineGuard,
         driver: &dyn Driver,
         work: &Work<'a>,
-    ) -> Result<Option<(Host<'a>, Plan)>, LifecycleError> {
+    ) -> Result<Option<Checked<'a>>, LifecycleError> {
         driver.check(work).await?;
         let capabilities = driver.capabilities();
         if !(capabilities.adopted && capabilities.provisioned) {
@@ -274,7 +288,11 @@ impl Machines {
             .await
             .map_err(before_anything_was_touched)?;
         let plan = self.plan(guard, driver, &host).await?;
-        Ok(Some((host, plan)))
+        Ok(Some(Checked {
+            host,
+            plan,
+            address: driver.address().await?,
+        }))
     }
 
     /// Provisions the host and waits for its engine.
@@ -282,11 +300,18 @@ impl Machines {
         &self,
         guard: &MachineGuard,
         driver: &dyn Driver,
-        checked: Option<(Host<'_>, Plan)>,
+        checked: Option<Checked<'_>>,
         work: &Work<'_>,
     ) -> Result<(), LifecycleError> {
         let (mut host, plan) = match checked {
-            Some((host, plan)) => (host, plan),
+            Some(checked) if checked.address == driver.address().await? => {
+                (checked.host, checked.plan)
+            }
+            // The certificates have to name the address that the driver resolved.
+            Some(Checked { host, .. }) => {
+                let plan = self.plan(guard, driver, &host).await?;
+                (host, plan)
+            }
             None => {
                 let host = self.host(driver, booting(driver), work).await?;
                 let plan = self.plan(guard, driver, &host).await?;
@@ -333,6 +358,14 @@ impl Machines {
             }
         }
     }
+}
+
+/// A host that was checked before anything is touched.
+struct Checked<'a> {
+    host: Host<'a>,
+    plan: Plan,
+    /// The address that the plan's certificates name. The driver may resolve an alias later.
+    address: HostAddress,
 }
 
 /// A machine's part in a cluster.

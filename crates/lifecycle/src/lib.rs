@@ -8,6 +8,7 @@
 mod awaited;
 mod bounds;
 mod certificates;
+mod claims;
 mod create;
 mod engine;
 mod engine_turn;

@@ -1,96 +1,114 @@
 //! The names and addresses that a machine's certificates carry: a pure decision.
+//!
+//! They are what the owner named, what rmachine connects to, and one address of each interface that
+//! the owner named. Anything else that a host reports about itself adds nothing: a hostile host
+//! would obtain certificates for the addresses of other machines.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use rmachine_driver::HostAddress;
 use rmachine_machine::Record;
 use rmachine_pki::San;
 use rmachine_provision::Interface;
 
-/// The prefixes of interfaces whose addresses lead to containers: every host has them alike.
-const OF_CONTAINERS: [&str; 5] = ["docker", "br-", "veth", "cni", "virbr"];
+use crate::SwarmHost;
+use crate::swarm::interface_address;
 
-/// What a machine's certificate carries, once each.
+/// The option of engines that names the address or interface that others reach them at.
+const CLUSTER_ADVERTISE: &str = "cluster-advertise=";
+
+/// What a machine's certificates carry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Names {
-    /// Under which the machine is reached: a certificate without one of them is made anew.
-    pub needed: Vec<San>,
-    /// Those, and the host's own addresses. A new certificate has them all; one that is there is
-    /// not made anew for them, nor its engine restarted, since they come and go by themselves: with
-    /// a VPN, a later lease, or the router's next advertisement.
-    pub all: Vec<San>,
+    /// All of them, once each.
+    pub sans: Vec<San>,
+    /// The addresses that rmachine connects to, and those that the owner named for the machine.
+    pub reached: Vec<IpAddr>,
+    /// The addresses that the host reports for interfaces that the owner named.
+    pub reported: Vec<IpAddr>,
 }
 
 impl Names {
-    /// From a machine's record, the address by which its driver reaches it, what that address
-    /// resolves to, and what its host has.
+    /// Collects them from a machine's record, the address at which its driver reaches it, the
+    /// addresses that this one resolves to, and the interfaces that its host reports.
     pub(crate) fn of(
         record: &Record,
-        address: String,
-        reached: &[IpAddr],
+        address: &HostAddress,
+        resolved: &[IpAddr],
         interfaces: &[Interface],
     ) -> Self {
-        let fixed = [
+        let mut names = vec![
             record.name().to_string(),
             "localhost".to_owned(),
             "127.0.0.1".to_owned(),
-            address,
+            address.to_string(),
         ];
-        let asked = record.auth.server_cert_sans.iter().cloned();
+        names.extend(record.auth.server_cert_sans.iter().cloned());
+        let mut reached = resolved.to_vec();
+        let mut reported = Vec::new();
+        for place in advertised(record) {
+            match interfaces.iter().find(|one| one.name == place) {
+                Some(interface) => reported.extend(interface_address(interface)),
+                None => {
+                    reached.extend(place.parse::<IpAddr>());
+                    names.push(place);
+                }
+            }
+        }
         let store = record.own.store.as_ref().and_then(|server| server.address);
-        let addresses = reached.iter().copied().chain(store);
-        let needed: Vec<String> = fixed
-            .into_iter()
-            .chain(asked)
-            .chain(advertised(&record.swarm.address, interfaces))
-            .chain(addresses.map(|ip| ip.to_string()))
-            .collect();
-        let own = own_addresses(interfaces).map(|ip| ip.to_string());
+        let addresses = reached.iter().chain(&reported).copied().chain(store);
+        names.extend(addresses.map(|ip| ip.to_string()));
         Self {
-            all: once_each(needed.iter().cloned().chain(own)),
-            needed: once_each(needed.iter().cloned()),
+            sans: once_each(names.into_iter()),
+            reached,
+            reported,
         }
     }
 }
 
-/// By which a manager reaches the machine: a name or an address, or the addresses of an interface.
-fn advertised(address: &str, interfaces: &[Interface]) -> Vec<String> {
-    let of_interface = interfaces.iter().find(|it| it.name == address);
-    match of_interface {
-        _ if address.is_empty() => Vec::new(),
-        Some(interface) => reachable(interface).map(|ip| ip.to_string()).collect(),
-        None => vec![address.to_owned()],
+/// What the owner named for others to reach the machine at: names, addresses or interfaces.
+fn advertised(record: &Record) -> Vec<String> {
+    let mut places = vec![record.swarm.address.clone()];
+    if record.swarm.master
+        && let Ok(host) = record.swarm.host.parse::<SwarmHost>()
+        && !host.ip.is_unspecified()
+    {
+        places.push(host.ip.to_string());
     }
+    places.extend(
+        record
+            .own
+            .swarm_mode
+            .iter()
+            .map(|mode| mode.address.clone()),
+    );
+    let options = record.engine.arbitrary_flags.iter();
+    let options = options.filter_map(|option| option.strip_prefix(CLUSTER_ADVERTISE));
+    places.extend(options.map(without_port));
+    places.retain(|place| !place.is_empty());
+    places
 }
 
-/// The addresses that are the host's own.
-fn own_addresses(interfaces: &[Interface]) -> impl Iterator<Item = IpAddr> {
-    let of_containers = |name: &str| OF_CONTAINERS.iter().any(|prefix| name.starts_with(prefix));
-    interfaces
-        .iter()
-        .filter(move |interface| interface.name != "lo" && !of_containers(&interface.name))
-        .flat_map(reachable)
-}
-
-/// Those that need no name of an interface to be reached.
-fn reachable(interface: &Interface) -> impl Iterator<Item = IpAddr> {
-    interface.addresses.iter().copied().filter(|ip| match ip {
-        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_loopback(),
-        IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_loopback(),
-    })
+/// The host of `HOST:PORT`, `[ADDRESS]:PORT` or `INTERFACE:PORT`.
+fn without_port(text: &str) -> String {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned()
 }
 
 fn once_each(names: impl Iterator<Item = String>) -> Vec<San> {
-    let mut seen = BTreeSet::new();
+    let mut known = BTreeSet::new();
     names
-        .filter(|name| seen.insert(name.clone()))
         .map(San::from)
+        .filter(|san| known.insert(san.clone()))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use rmachine_machine::{CertificateOverrides, Store};
+    use rmachine_machine::{CertificateOverrides, Store, SwarmMode};
 
     use super::*;
 
@@ -101,8 +119,7 @@ mod tests {
         }
     }
 
-    /// The names of a machine that advertises `address`: those needed, and those besides.
-    fn names(address: &str, interfaces: &[Interface]) -> [Vec<String>; 2] {
+    fn names(change: impl FnOnce(&mut Record), interfaces: &[Interface]) -> Names {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let certificates = store.certificates(&CertificateOverrides::default());
@@ -114,39 +131,80 @@ mod tests {
             "none",
             Default::default(),
         );
-        record.swarm.address = address.to_owned();
-        let reached = ["10.0.2.15".parse().unwrap()];
-        let names = Names::of(&record, "n1.example".to_owned(), &reached, interfaces);
-        assert!(names.all.starts_with(&names.needed));
-        let told = |names: &[San]| names.iter().map(ToString::to_string).collect();
-        [told(&names.needed), told(&names.all[names.needed.len()..])]
+        change(&mut record);
+        let address = "n1.example".parse().unwrap();
+        Names::of(
+            &record,
+            &address,
+            &["10.0.2.15".parse().unwrap()],
+            interfaces,
+        )
+    }
+
+    fn texts(names: &Names) -> Vec<String> {
+        names.sans.iter().map(ToString::to_string).collect()
     }
 
     const FIXED: [&str; 5] = ["n1", "localhost", "127.0.0.1", "n1.example", "10.0.2.15"];
 
-    #[test]
-    fn the_hosts_own_addresses_are_welcome_and_those_of_container_networks_are_not() {
-        let interfaces = [
+    fn hosts_interfaces() -> [Interface; 4] {
+        [
             interface("lo", &["127.0.0.1", "::1"]),
             interface("eth0", &["10.0.2.15", "fe80::1"]),
-            interface("eth1", &["192.168.56.10", "fd00::10"]),
+            interface("eth1", &["192.168.56.10", "192.168.56.11", "fe80::1"]),
             interface("docker0", &["172.17.0.1"]),
-            interface("br-1f2e", &["172.18.0.1"]),
-            interface("veth12", &["169.254.0.1"]),
-        ];
-        let [needed, besides] = names("", &interfaces);
-        assert_eq!(needed, FIXED);
-        assert_eq!(besides, ["192.168.56.10", "fd00::10"]);
+        ]
     }
 
     #[test]
-    fn what_a_manager_is_told_is_needed() {
-        let interfaces = [interface("eth1", &["192.168.56.10", "fe80::1"])];
-        for (address, expected) in [("eth1", "192.168.56.10"), ("n1.other", "n1.other")] {
-            let [needed, _] = names(address, &interfaces);
-            let [before @ .., reached] = FIXED;
-            let expected = [&before[..], &[expected, reached]].concat();
-            assert_eq!(needed, expected, "{address}");
+    fn interfaces_that_nobody_named_add_nothing() {
+        let names = names(|_| {}, &hosts_interfaces());
+        assert_eq!(texts(&names), FIXED);
+        assert!(names.reported.is_empty());
+    }
+
+    #[test]
+    fn named_interface_adds_the_address_that_is_advertised() {
+        let changes: [fn(&mut Record); 3] = [
+            |record| record.swarm.address = "eth1".to_owned(),
+            |record| record.engine.arbitrary_flags = vec!["cluster-advertise=eth1:2376".to_owned()],
+            |record| {
+                record.own.swarm_mode = Some(SwarmMode {
+                    manager: false,
+                    join: None,
+                    address: "eth1".to_owned(),
+                });
+            },
+        ];
+        for change in changes {
+            let names = names(change, &hosts_interfaces());
+            assert_eq!(texts(&names), [&FIXED[..], &["192.168.56.10"]].concat());
+            assert_eq!(names.reported, ["192.168.56.10".parse::<IpAddr>().unwrap()]);
         }
+    }
+
+    #[test]
+    fn named_addresses_are_the_owners_and_not_the_hosts() {
+        for (option, expected) in [
+            ("cluster-advertise=192.0.2.7:2376", "192.0.2.7"),
+            ("cluster-advertise=[fd00::7]:2376", "fd00::7"),
+            ("cluster-advertise=n1.other:2376", "n1.other"),
+        ] {
+            let named = |record: &mut Record| {
+                record.engine.arbitrary_flags = vec![option.to_owned()];
+            };
+            let names = names(named, &hosts_interfaces());
+            assert!(texts(&names).contains(&expected.to_owned()), "{option}");
+            assert!(names.reported.is_empty());
+        }
+        let manager = |record: &mut Record| {
+            record.swarm.master = true;
+            record.swarm.host = "tcp://192.0.2.8:3376".to_owned();
+            record.auth.server_cert_sans = vec!["N1.other".to_owned(), "n1.other".to_owned()];
+        };
+        let names = names(manager, &[]);
+        let [fixed @ .., last] = FIXED;
+        let expected = [&fixed[..], &["n1.other", "192.0.2.8", last]].concat();
+        assert_eq!(texts(&names), expected);
     }
 }

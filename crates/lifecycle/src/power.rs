@@ -127,7 +127,8 @@ impl Machines {
             let mut host = self.host(driver, Booting::Yes, work).await?;
             let provisioned = self.provision_host(guard, driver, &mut host, work).await;
             host.ssh.close().await;
-            if provisioned?.plan.changes_settings() {
+            let plan = provisioned?.plan;
+            if plan.changes_settings() && plan.restarts() {
                 work.report
                     .warn("the machine has other addresses now; its certificate was made anew");
             }

@@ -1,7 +1,8 @@
-use rmachine_driver::{Driver, MachineName, Report, Secret, Secrets, Work};
-use rmachine_machine::{FileLock, MachineFile, MachineGuard, Phase, StoreSource};
-use rmachine_provision::{Plan, ProvisionError, Stage, TlsMaterial, plan, read_facts};
+use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_machine::{FileLock, MachineGuard, Phase, Record, StoreSource};
+use rmachine_provision::{Interface, Plan, ProvisionError, Stage, plan, read_facts};
 
+use crate::certificates::Pair;
 use crate::host::{Booting, Host, resolved};
 use crate::names::Names;
 use crate::store::{is_of_machine, package, uses_store};
@@ -54,7 +55,8 @@ impl Machines {
         Ok(Provisioned { plan: plan? })
     }
 
-    /// Makes a machine's certificates anew and puts them in force.
+    /// Renews a machine's certificates, those of its manager and agent among them, and installs
+    /// them.
     ///
     /// # Errors
     /// As [`Machines::provision`].
@@ -70,11 +72,16 @@ impl Machines {
     async fn converge(
         &self,
         name: &MachineName,
-        renew_server: bool,
+        renew: bool,
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Provisioned, LifecycleError> {
         let guard = self.edit_made(name)?;
+        self.warn_about_other_authority(&guard.record(), report)?;
+        if renew {
+            // Nothing is removed that cannot be issued again.
+            self.shared_certificates(&guard)?;
+        }
         let driver = self.driver(&guard.record())?;
         let work = Work {
             report,
@@ -82,9 +89,10 @@ impl Machines {
             secrets,
         };
         let mut host = self.host(driver.as_ref(), Booting::No, &work).await?;
-        if renew_server {
-            guard.remove_file(MachineFile::ServerCertificate)?;
-            guard.remove_file(MachineFile::StoreCertificate)?;
+        if renew {
+            for pair in [Pair::SERVER, Pair::MANAGER, Pair::AGENT, Pair::STORE] {
+                pair.remove(&guard)?;
+            }
         }
         let provisioned = self
             .provision_host(&guard, driver.as_ref(), &mut host, &work)
@@ -133,6 +141,9 @@ impl Machines {
             self.join_cluster(guard, driver, &host.facts.interfaces, engine, work.report)
                 .await?;
         }
+        if !record.swarm.is_swarm {
+            self.leave_former_cluster(guard, driver).await?;
+        }
         if let Some(mode) = guard.record().own.swarm_mode {
             guard.begin(Phase::Joined)?;
             self.join_swarm(guard, driver, &mode, work.report).await?;
@@ -156,37 +167,46 @@ impl Machines {
         let mut record = guard.record();
         let (uses_store, for_engine) = (uses_store(&record), is_of_machine(&record.engine));
         record.engine = self.reached_options(&record.engine, guard.name())?;
-        let key = key_type(&record)?;
-        let shared = self.shared_certificates(key)?;
+        self.check_cluster_authority(&record)?;
+        let names = self
+            .certificate_names(&record, driver, &host.facts.interfaces)
+            .await?;
+        let warnings = self.check_claims(guard, driver, &names).await?;
+        let shared = self.shared_certificates(guard)?;
         shared.give_to(guard)?;
-
-        let address = driver.address().await?;
-        let reached = resolved(&address, driver.engine_port()).await;
-        let names = Names::of(
-            &record,
-            address.to_string(),
-            &reached,
-            &host.facts.interfaces,
-        );
         let for_store = match uses_store {
-            true => Some(self.store_certificates(guard, &names, key)?),
+            true => Some(self.store_certificates(guard, &names.sans, key_type(&record)?)?),
             false => None,
         };
-        let organization = format!("{}.{}", self.settings.organization, guard.name());
-        let tls = shared.server(guard, &organization, names, key, record.swarm.master)?;
-        let mut wanted = wanted(&record, driver, &reached, tls)?;
-        let for_engine = for_store.filter(|_| for_engine);
-        wanted.engine.store_tls = for_engine.map(|it| TlsMaterial {
-            ca: it.ca,
-            certificate: it.certificate,
-            key: Secret::new(it.key),
-        });
+        let tls = shared.server(guard, &self.organization_of(guard.name()), &names.sans)?;
+        let mut wanted = wanted(&record, driver, &names.reached, tls)?;
+        wanted.engine.store_tls = for_store.filter(|_| for_engine);
         if let Some(server) = &record.own.store
             && server.source == StoreSource::Package
         {
             package(server.kind, host)?;
         }
-        plan(&host.facts, &wanted).map_err(|refusals| LifecycleError::Check(refusals.0))
+        let planned = plan(&host.facts, &wanted);
+        let mut plan = planned.map_err(|refusals| LifecycleError::Check(refusals.0))?;
+        plan.warnings.extend(warnings);
+        Ok(plan)
+    }
+
+    /// The names and addresses that a machine's certificates carry.
+    pub(crate) async fn certificate_names(
+        &self,
+        record: &Record,
+        driver: &dyn Driver,
+        interfaces: &[Interface],
+    ) -> Result<Names, LifecycleError> {
+        let address = driver.address().await?;
+        let reached = resolved(&address, driver.engine_port()).await;
+        Ok(Names::of(record, &address, &reached, interfaces))
+    }
+
+    /// The organization in the certificates of a machine.
+    pub(crate) fn organization_of(&self, name: &MachineName) -> String {
+        format!("{}.{name}", self.settings.organization)
     }
 
     /// Applies a plan; an empty one costs nothing. What an installation brings is not known before

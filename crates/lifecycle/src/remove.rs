@@ -1,5 +1,6 @@
 use rmachine_driver::{Driver, MachineName, MachineState, Report, Secrets, Work};
-use rmachine_machine::{MachineGuard, Phase, StoreError};
+use rmachine_machine::{MachineFile, MachineGuard, Phase, StoreError};
+use rmachine_pki::CertificateInfo;
 
 use crate::host::Booting;
 use crate::{LifecycleError, Machines, bounds};
@@ -72,6 +73,12 @@ impl Machines {
         let state = self.state_of(&record, driver).await;
         let runs = matches!(state, Ok(MachineState::Running));
         // The others of a store have to forget a server that is down, too.
+        if !runs && record.swarm.is_swarm && driver.capabilities().adopted {
+            work.report.warn(
+                "its engine does not answer, so the keys of its manager and agent stay on the host \
+                 in their containers' volumes",
+            );
+        }
         if !runs && record.own.store.is_none() {
             return;
         }
@@ -113,6 +120,44 @@ impl Machines {
         }
     }
 
+    /// Sees to it that the key that stays with an adopted engine is a server's key only, and says
+    /// that it stays. Up to now, the engine's certificate could be a manager's as well.
+    async fn restrict_engine_key(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+        work: &Work<'_>,
+    ) {
+        let is_client = || {
+            let certificate = guard.read_file(MachineFile::ServerCertificate)?;
+            let info = certificate.and_then(|pem| CertificateInfo::read(&pem).ok());
+            Ok::<_, LifecycleError>(info.is_some_and(|info| info.client_auth))
+        };
+        let restricted = async {
+            if !is_client()? {
+                return Ok(());
+            }
+            let mut host = self.host(driver, Booting::No, work).await?;
+            let applied = async {
+                let plan = self.plan(guard, driver, &host).await?;
+                self.apply_plan(guard, driver, &mut host, plan, work).await
+            };
+            let applied = applied.await;
+            host.ssh.close().await;
+            applied.map(drop)
+        };
+        if let Err::<(), LifecycleError>(error) = restricted.await {
+            work.report.warn(&format!(
+                "the engine's key on the host is still the key of a client of all engines with the \
+                 same certificate authority: {error}"
+            ));
+        }
+        work.report.warn(
+            "the engine keeps its TLS configuration and its key, /etc/docker/server-key.pem; with \
+             --restore both are removed",
+        );
+    }
+
     async fn undo(
         &self,
         guard: &MachineGuard,
@@ -131,6 +176,12 @@ impl Machines {
         let is_member = record.swarm.is_swarm || own.swarm_mode.is_some() || own.store.is_some();
         if is_member && guard.journal().is_done(Phase::Provisioned) {
             self.leave(guard, driver.as_ref(), &work).await;
+        }
+        let capabilities = driver.capabilities();
+        let is_set_up = capabilities.provisioned && guard.journal().is_done(Phase::Reachable);
+        if capabilities.adopted && is_set_up && !restore {
+            self.restrict_engine_key(guard, driver.as_ref(), &work)
+                .await;
         }
         if restore {
             if !driver.capabilities().adopted {

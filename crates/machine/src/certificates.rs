@@ -1,7 +1,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::{CertificateLock, Layout, StoreError, atomic};
+use crate::layout::{CA_CERTIFICATE, CA_KEY, CLIENT_CERTIFICATE, CLIENT_KEY};
+use crate::{AuthOptions, CertificateLock, Layout, StoreError, atomic};
 
 /// Other places for the shared certificates than the store's own: docker-machine's global flags
 /// `--tls-ca-cert` and its like.
@@ -58,6 +59,29 @@ impl CertificatePaths {
             store_ca_certificate: layout.store_ca_certificate(),
             store_ca_key: layout.store_ca_key(),
         }
+    }
+
+    /// The places that a record names. The CA of stores is always the machine store's own.
+    pub(crate) fn of_record(layout: &Layout, auth: &AuthOptions) -> Self {
+        let overrides = CertificateOverrides {
+            ca_certificate: Some(auth.ca_cert_path.clone()),
+            ca_key: Some(auth.ca_private_key_path.clone()),
+            client_certificate: Some(auth.client_cert_path.clone()),
+            client_key: Some(auth.client_key_path.clone()),
+        };
+        Self::new(layout, &overrides)
+    }
+
+    /// Whether a file is the user's own: it is not at its usual place in the machine store.
+    pub fn is_external(&self, pem: SharedPem) -> bool {
+        let usual = match pem {
+            SharedPem::CaCertificate => self.dir.join(CA_CERTIFICATE),
+            SharedPem::CaKey => self.dir.join(CA_KEY),
+            SharedPem::ClientCertificate => self.dir.join(CLIENT_CERTIFICATE),
+            SharedPem::ClientKey => self.dir.join(CLIENT_KEY),
+            SharedPem::StoreCaCertificate | SharedPem::StoreCaKey => return false,
+        };
+        self.path(pem) != usual
     }
 
     /// The store's own directory of certificates, whatever was overridden.

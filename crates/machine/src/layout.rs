@@ -4,6 +4,12 @@ use rmachine_driver::MachineName;
 
 const RECORD: &str = "config.json";
 
+/// Names of the shared certificates and keys.
+pub(crate) const CA_CERTIFICATE: &str = "ca.pem";
+pub(crate) const CA_KEY: &str = "ca-key.pem";
+pub(crate) const CLIENT_CERTIFICATE: &str = "cert.pem";
+pub(crate) const CLIENT_KEY: &str = "key.pem";
+
 /// Where everything lies in the store: the only place that knows its file names.
 ///
 /// ```text
@@ -11,7 +17,8 @@ const RECORD: &str = "config.json";
 /// cache/      what the machines of one driver share
 /// clusters/   NAME/ journal.json
 /// locks/      certificates.lock, clusters/NAME.lock, machines/NAME.lock
-/// machines/   NAME/ config.json ca.pem cert.pem key.pem server.pem server-key.pem known_hosts …
+/// machines/   NAME/ config.json ca.pem cert.pem key.pem server.pem server-key.pem
+///             manager.pem manager-key.pem agent.pem agent-key.pem known_hosts …
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Layout {
@@ -33,6 +40,10 @@ pub enum MachineFile {
     ServerCertificate,
     /// The engine's private key.
     ServerKey,
+    /// The certificate of the cluster's manager.
+    ManagerCertificate,
+    /// The private key of the cluster's manager.
+    ManagerKey,
     /// The certificate of the cluster's agent.
     AgentCertificate,
     /// The private key of the cluster's agent.
@@ -53,6 +64,8 @@ impl MachineFile {
             Self::ClientKey => "key.pem",
             Self::ServerCertificate => "server.pem",
             Self::ServerKey => "server-key.pem",
+            Self::ManagerCertificate => "manager.pem",
+            Self::ManagerKey => "manager-key.pem",
             Self::AgentCertificate => "agent.pem",
             Self::AgentKey => "agent-key.pem",
             Self::StoreCertificate => "store.pem",
@@ -63,11 +76,16 @@ impl MachineFile {
     /// Whether only the owner may read it.
     pub(crate) fn is_private(self) -> bool {
         match self {
-            Self::ClientKey | Self::ServerKey | Self::AgentKey | Self::StoreKey => true,
+            Self::ClientKey
+            | Self::ServerKey
+            | Self::ManagerKey
+            | Self::AgentKey
+            | Self::StoreKey => true,
             Self::KnownHosts
             | Self::CaCertificate
             | Self::ClientCertificate
             | Self::ServerCertificate
+            | Self::ManagerCertificate
             | Self::AgentCertificate
             | Self::StoreCertificate => false,
         }
@@ -92,22 +110,22 @@ impl Layout {
 
     /// The CA's certificate.
     pub fn ca_certificate(&self) -> PathBuf {
-        self.certs_dir().join("ca.pem")
+        self.certs_dir().join(CA_CERTIFICATE)
     }
 
     /// The CA's private key.
     pub fn ca_key(&self) -> PathBuf {
-        self.certs_dir().join("ca-key.pem")
+        self.certs_dir().join(CA_KEY)
     }
 
     /// The client's certificate.
     pub fn client_certificate(&self) -> PathBuf {
-        self.certs_dir().join("cert.pem")
+        self.certs_dir().join(CLIENT_CERTIFICATE)
     }
 
     /// The client's private key.
     pub fn client_key(&self) -> PathBuf {
-        self.certs_dir().join("key.pem")
+        self.certs_dir().join(CLIENT_KEY)
     }
 
     /// The certificate of the stores' own authority.

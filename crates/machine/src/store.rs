@@ -73,6 +73,11 @@ impl Store {
         CertificatePaths::new(&self.layout, overrides)
     }
 
+    /// The certificates and keys that a machine's record names.
+    pub fn certificates_of(&self, record: &Record) -> CertificatePaths {
+        CertificatePaths::of_record(&self.layout, &record.auth)
+    }
+
     /// The names of all machines, in natural order: `m2` before `m10`. Directories whose names
     /// are no machine names are passed over.
     ///

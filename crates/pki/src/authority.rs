@@ -138,13 +138,21 @@ impl Authority {
     /// # Errors
     /// [`PkiError::InvalidName`]; [`PkiError::NoRandomness`]; [`PkiError::Generation`].
     pub fn issue_server(&self, request: &ServerRequest) -> Result<CertifiedPem, PkiError> {
-        let mut params = server_params(request)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        if request.client_auth {
-            params
-                .extended_key_usages
-                .push(ExtendedKeyUsagePurpose::ClientAuth);
-        }
+        self.issue(engine_params(request)?, request.key)
+    }
+
+    /// Issues a server's certificate that expires when `previous` does. It replaces a certificate
+    /// that its server may go on using, whose expiry then is the one that counts.
+    ///
+    /// # Errors
+    /// As [`Authority::issue_server`].
+    pub fn replace_server(
+        &self,
+        request: &ServerRequest,
+        previous: &CertificateInfo,
+    ) -> Result<CertifiedPem, PkiError> {
+        let mut params = engine_params(request)?;
+        params.not_after = params.not_after.min(previous.not_after);
         self.issue(params, request.key)
     }
 
@@ -167,6 +175,18 @@ fn named_params(request: &ServerRequest) -> Result<CertificateParams, PkiError> 
         .iter()
         .map(alt_name)
         .collect::<Result<_, _>>()?;
+    Ok(params)
+}
+
+/// What a server's certificate says that has no purpose of ours.
+fn engine_params(request: &ServerRequest) -> Result<CertificateParams, PkiError> {
+    let mut params = server_params(request)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    if request.client_auth {
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ClientAuth);
+    }
     Ok(params)
 }
 
@@ -327,6 +347,21 @@ mod tests {
             assert!((0x40..0x80).contains(&number[0]), "{number:?}");
             assert!(!numbers[..nth].contains(number));
         }
+    }
+
+    #[test]
+    fn replaced_server_certificate_keeps_the_expiry_of_its_predecessor() {
+        let (authority, _) = Authority::create("ann", KeyType::Ecdsa).unwrap();
+        let issued = authority.issue_server(&request(&["n1"])).unwrap();
+        let mut previous = CertificateInfo::read(&issued.certificate).unwrap();
+        previous.not_after -= Duration::days(500);
+        let replaced = authority.replace_server(&request(&["n1"]), &previous);
+        let info = CertificateInfo::read(&replaced.unwrap().certificate).unwrap();
+        assert_eq!(info.not_after, previous.not_after);
+        previous.not_after += Duration::days(5000);
+        let replaced = authority.replace_server(&request(&["n1"]), &previous);
+        let info = CertificateInfo::read(&replaced.unwrap().certificate).unwrap();
+        assert!(info.days_left(OffsetDateTime::now_utc()) <= 1080);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{PkiError, San};
+use crate::{PkiError, Purpose, San};
 
 /// What a certificate says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +23,8 @@ pub struct CertificateInfo {
     pub client_auth: bool,
     /// Whether a server may show it.
     pub server_auth: bool,
+    /// Role that it is restricted to; `None` for certificates of servers, clients and authorities.
+    pub purpose: Option<Purpose>,
     /// Whether it may issue others.
     pub is_authority: bool,
 }
@@ -52,6 +54,7 @@ impl CertificateInfo {
                 not_after: certificate.validity().not_after.to_datetime(),
                 client_auth: allows(|usage| usage.client_auth),
                 server_auth: allows(|usage| usage.server_auth),
+                purpose: Purpose::of_certificate(certificate),
                 is_authority,
             }
         })
@@ -60,6 +63,11 @@ impl CertificateInfo {
     /// Whether the certificate is good for all of these names.
     pub fn covers(&self, sans: &[San]) -> bool {
         sans.iter().all(|san| self.sans.contains(san))
+    }
+
+    /// Whether the certificate names these and no others, in any order.
+    pub fn covers_exactly(&self, sans: &[San]) -> bool {
+        self.covers(sans) && self.sans.iter().all(|san| sans.contains(san))
     }
 
     /// Whole days until the certificate expires; negative once it has.

@@ -23,13 +23,22 @@ pub(crate) const AGENT: [u64; 3] = [2, 25, 6_717_853_601_050_529_640];
 
 /// Extended key usage of a manager's certificate, which is a server and client certificate besides.
 /// It tells a manager from an engine, whose certificate is of the same CA.
-pub(crate) const MANAGER: [u64; 3] = [2, 25, 3_871_924_650_217_384_911];
+///
+/// Engines parse this certificate, and Go's parser rejects a certificate with an identifier of which
+/// an arc needs more than 31 bits. Below this arc of Microsoft's, a GUID is split into smaller ones.
+pub(crate) const MANAGER: [u64; 14] = [
+    1, 2, 840, 113_556, 1, 8000, 2554, 53_775, 35_780, 40_141, 16_877, 39_570, 922_379, 9_986_963,
+];
 
 /// DER encoding of [`AGENT`].
 const AGENT_DER: &[u8] = &[0x69, 0xdd, 0x9d, 0xa7, 0x88, 0x9e, 0xbd, 0xc8, 0x9e, 0x68];
 
 /// DER encoding of [`MANAGER`].
-const MANAGER_DER: &[u8] = &[0x69, 0xb5, 0xdd, 0xf5, 0xde, 0xc7, 0xea, 0xa4, 0xd7, 0x4f];
+const MANAGER_DER: &[u8] = &[
+    0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x01, 0xbe, 0x40, 0x93, 0x7a, 0x83, 0xa4, 0x0f, 0x82, 0x97,
+    0x44, 0x82, 0xb9, 0x4d, 0x81, 0x83, 0x6d, 0x82, 0xb5, 0x12, 0xb8, 0xa6, 0x0b, 0x84, 0xe1, 0xc7,
+    0x13,
+];
 
 /// Role that a certificate of our CA is restricted to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +54,11 @@ impl Purpose {
     /// certificate with further usages, or without one of ours, has no purpose.
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        Self::of_certificate(&certificate)
+    }
+
+    /// Reads the purpose of a parsed certificate.
+    pub(crate) fn of_certificate(certificate: &X509Certificate<'_>) -> Option<Self> {
         let usage = certificate.extended_key_usage().ok()??.value;
         let [other] = usage.other.as_slice() else {
             return None;
@@ -210,11 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn arcs_of_the_manager_purpose_are_small_enough_for_go() {
+        assert!(MANAGER.iter().all(|arc| *arc < 1 << 31));
+    }
+
+    #[test]
     fn manager_certificate_serves_clients_and_is_client_of_engines() {
         let (authority, ca) = Authority::create("ann", KeyType::Ecdsa).unwrap();
         let manager = authority.issue_manager(&request(false)).unwrap();
         let info = crate::CertificateInfo::read(&manager.certificate).unwrap();
         assert!(info.client_auth && info.server_auth);
+        assert_eq!(info.purpose, Some(Purpose::Manager));
         assert!(info.covers(&request(false).sans));
         let verified = verifier(&ca.certificate).verify_client_cert(
             &der(&manager.certificate),

@@ -7,9 +7,9 @@ use crate::env_var::EnvVar;
 use crate::error::ProvisionError;
 use crate::tls_paths;
 
-/// The systemd drop-in.
-pub(crate) fn drop_in(command: &str, env: &[String]) -> Result<String, ProvisionError> {
-    render("10-machine.conf", context! { command, env => env.to_vec() })
+/// The systemd drop-in, with the file that holds the engine's environment.
+pub(crate) fn drop_in(command: &str, environment: Option<&str>) -> Result<String, ProvisionError> {
+    render("10-machine.conf", context! { command, environment })
 }
 
 /// The part of a shell file that is ours. `kept` takes the place of the owner's options where some

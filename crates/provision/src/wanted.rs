@@ -195,6 +195,9 @@ pub struct TlsMaterial {
     pub certificate: String,
     /// The server's private key.
     pub key: Secret,
+    /// The certificate that this one replaces, where the engine may go on with that until its next
+    /// restart: it serves as well, and names or permits more than it should.
+    pub replaces: Option<String>,
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
                 ca: "CA".to_owned(),
                 certificate: format!("CERTIFICATE {port}"),
                 key: Secret::new("KEY"),
+                replaces: None,
             },
         }
     })
@@ -189,4 +190,91 @@ proptest! {
             prop_assert_eq!(back.files.get(path), at_first.files.get(path));
         }
     }
+}
+
+/// A host as it is after a plan for this wish, with engine 20.10 on Debian 12.
+fn set_up(wanted: &Wanted) -> Facts {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/facts/debian-12.txt");
+    let facts = Facts::parse(&std::fs::read(path).unwrap()).unwrap();
+    let planned = plan(&facts, wanted).unwrap();
+    applied(facts, &planned)
+}
+
+fn wish(certificate: &str, replaces: Option<&str>, env: &[&str]) -> Wanted {
+    Wanted {
+        hostname: None,
+        engine: EngineSettings {
+            env: env.iter().map(|text| text.parse().unwrap()).collect(),
+            ..EngineSettings::default()
+        },
+        tls: TlsMaterial {
+            ca: "CA".to_owned(),
+            certificate: certificate.to_owned(),
+            key: Secret::new("KEY"),
+            replaces: replaces.map(str::to_owned),
+        },
+    }
+}
+
+#[test]
+fn certificate_that_replaces_the_present_one_is_written_without_a_restart() {
+    let host = set_up(&wish("OLD", None, &[]));
+    let planned = plan(&host, &wish("NEW", Some("OLD"), &[])).unwrap();
+    assert!(
+        planned.changes_settings() && !planned.restarts(),
+        "{planned}"
+    );
+    assert!(
+        planned
+            .warnings
+            .iter()
+            .any(|text| text.contains("next restart")),
+        "{:?}",
+        planned.warnings
+    );
+    assert!(
+        plan(&applied(host.clone(), &planned), &wish("NEW", None, &[]))
+            .unwrap()
+            .is_empty()
+    );
+    // Another certificate than the replaced one is on the host, or another authority.
+    for (certificate, replaces, ca) in [
+        ("NEW", None, "CA"),
+        ("NEW", Some("OTHER"), "CA"),
+        ("NEW", Some("OLD"), "CA2"),
+    ] {
+        let mut wanted = wish(certificate, replaces, &[]);
+        wanted.tls.ca = ca.to_owned();
+        assert!(
+            plan(&host, &wanted).unwrap().restarts(),
+            "{replaces:?} {ca}"
+        );
+    }
+}
+
+#[test]
+fn environment_is_in_a_private_file_that_goes_with_its_last_variable() {
+    const ENVIRONMENT: &str = "/etc/docker/rmachine.env";
+    let host = set_up(&wish("C", None, &["HTTPS_PROXY=http://u:p@proxy:3128"]));
+    assert_eq!(host.files[ENVIRONMENT].mode, 0o600);
+    let readable = host.files.values().filter(|file| file.mode & 0o044 != 0);
+    for file in readable {
+        assert!(!file.content.contains("u:p@"), "{}", file.content);
+    }
+    let removed = plan(&host, &wish("C", None, &[])).unwrap();
+    assert!(removed.restarts());
+    assert!(!applied(host, &removed).files.contains_key(ENVIRONMENT));
+}
+
+#[test]
+fn mode_alone_changes_without_a_restart() {
+    let option: EngineOption = "log-opt=splunk-token=abc".parse().unwrap();
+    let mut wanted = wish("C", None, &[]);
+    wanted.engine.options = vec!["log-driver=splunk".parse().unwrap(), option];
+    let mut host = set_up(&wanted);
+    assert_eq!(host.files[DAEMON_JSON].mode, 0o600);
+    host.files.get_mut(DAEMON_JSON).unwrap().mode = 0o644;
+    let narrowed = plan(&host, &wanted).unwrap();
+    assert!(!narrowed.is_empty() && !narrowed.restarts(), "{narrowed}");
+    assert_eq!(applied(host, &narrowed).files[DAEMON_JSON].mode, 0o600);
 }

@@ -41,6 +41,7 @@ fn wanted() -> Wanted {
             ca: "CA\n".to_owned(),
             certificate: "CERTIFICATE\n".to_owned(),
             key: Secret::new("KEY"),
+            replaces: None,
         },
     }
 }

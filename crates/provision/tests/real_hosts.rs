@@ -144,6 +144,7 @@ fn wanted(tls: &Certificates) -> Wanted {
             ca: tls.ca.clone(),
             certificate: tls.certificate.clone(),
             key: Secret::new(tls.key.clone()),
+            replaces: None,
         },
     }
 }

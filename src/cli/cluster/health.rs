@@ -112,9 +112,17 @@ async fn listen(
     signs: &mut Signs,
 ) -> Result<(), CommandError> {
     let machine = app.machine(name)?;
-    let pem = app.store.read_file(name, MachineFile::ServerCertificate)?;
-    let certificate = pem.and_then(|pem| CertificateInfo::read(&pem).ok());
-    signs.certificate_until = certificate.map(|certificate| certificate.not_after);
+    for file in [
+        MachineFile::ServerCertificate,
+        MachineFile::ManagerCertificate,
+        MachineFile::AgentCertificate,
+    ] {
+        let pem = app.store.read_file(name, file)?;
+        let certificate = pem.and_then(|pem| CertificateInfo::read(&pem).ok());
+        let until = certificate.map(|certificate| certificate.not_after);
+        // The one that expires first counts.
+        signs.certificate_until = [signs.certificate_until, until].into_iter().flatten().min();
+    }
     let journal = &machine.record.own.journal;
     if let Some(next) = journal.next() {
         let why = journal.last_error().map(|failure| &failure.message);

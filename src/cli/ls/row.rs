@@ -218,6 +218,8 @@ fn expiring(app: &App, record: &Record) -> Option<String> {
     let now = OffsetDateTime::from(app.process.now());
     [
         MachineFile::ServerCertificate,
+        MachineFile::ManagerCertificate,
+        MachineFile::AgentCertificate,
         MachineFile::ClientCertificate,
         MachineFile::CaCertificate,
     ]

@@ -1,13 +1,13 @@
 use rmachine_companion::part::Certificates;
 use rmachine_companion::server::Consul;
-use rmachine_driver::MachineName;
+use rmachine_driver::{MachineName, Secret};
 use rmachine_machine::{MachineFile, MachineGuard, Record, SharedPem};
-use rmachine_pki::{KeyType, ServerRequest};
+use rmachine_pki::{KeyType, San, ServerRequest};
+use rmachine_provision::TlsMaterial;
 
 use super::Reference;
 use super::serve::is_of_machine;
-use crate::certificates::{STORES, of, usable};
-use crate::names::Names;
+use crate::certificates::{Pair, Requirement, STORES, State, of, state};
 use crate::{LifecycleError, Machines, bounds};
 
 /// Whether a machine has to do with stores of machines, as a server or as a client.
@@ -18,47 +18,46 @@ pub(crate) fn uses_store(record: &Record) -> bool {
 }
 
 impl Machines {
-    /// What a machine shows to servers of stores, and as one: its own certificate while it covers
-    /// the needed names, else a new one.
+    /// What a machine shows to servers of stores, and as one: its own certificate while it is valid
+    /// for exactly these names, else a new one.
     ///
     /// Their authority is another one than that of engines: whoever takes over a node gets into
     /// the store that the node uses, and commands no engine.
     pub(crate) fn store_certificates(
         &self,
         guard: &MachineGuard,
-        names: &Names,
+        sans: &[San],
         key: KeyType,
-    ) -> Result<Certificates, LifecycleError> {
+    ) -> Result<TlsMaterial, LifecycleError> {
         let paths = self.certificates();
         let lock = self.store.lock_certificates(bounds::CERTIFICATE_LOCK)?;
         let (authority, ca) = self.authority(&paths, &lock, STORES, key)?;
         drop(lock);
-        let certificate = guard.read_file(MachineFile::StoreCertificate)?;
-        let found = certificate.zip(guard.read_file(MachineFile::StoreKey)?);
-        let (certificate, key) = match found {
-            Some((certificate, key)) if usable(&certificate, &key, &ca, &names.needed) => {
-                (certificate, key)
-            }
-            _ => {
-                let made = authority
-                    .issue_server(&ServerRequest {
-                        name: guard.name().to_string(),
-                        organization: self.settings.organization.clone(),
-                        sans: names.all.clone(),
-                        client_auth: true,
-                        key,
-                    })
-                    .map_err(of("a new certificate for a store"))?;
-                guard.write_file(MachineFile::StoreKey, made.key.expose().as_bytes())?;
-                guard.write_file(MachineFile::StoreCertificate, made.certificate.as_bytes())?;
-                (made.certificate, made.key.expose().to_owned())
-            }
+        let requirement = Requirement {
+            purpose: None,
+            client_auth: true,
+            sans,
         };
-        Ok(Certificates {
-            ca,
-            certificate,
+        let request = ServerRequest {
+            name: guard.name().to_string(),
+            organization: self.settings.organization.clone(),
+            sans: sans.to_vec(),
+            client_auth: true,
             key,
-        })
+        };
+        let (issued, replaces) = match Pair::STORE.read(guard)? {
+            None => (authority.issue_server(&request), None),
+            Some((certificate, key)) => match state(&certificate, &key, &ca, &requirement) {
+                State::Valid => return Ok(material(ca, certificate, key, None)),
+                State::TooBroad(info) => {
+                    (authority.replace_server(&request, &info), Some(certificate))
+                }
+                State::Unusable => (authority.issue_server(&request), None),
+            },
+        };
+        let issued = issued.map_err(of("a new certificate for a store"))?;
+        let (certificate, key) = Pair::STORE.write(guard, &issued)?;
+        Ok(material(ca, certificate, key, replaces))
     }
 
     /// What a machine was given by [`Machines::store_certificates`].
@@ -85,5 +84,14 @@ impl Machines {
             present: paths.dir().display().to_string(),
             missing: paths.path(pem).display().to_string(),
         })
+    }
+}
+
+fn material(ca: String, certificate: String, key: String, replaces: Option<String>) -> TlsMaterial {
+    TlsMaterial {
+        ca,
+        certificate,
+        key: Secret::new(key),
+        replaces,
     }
 }

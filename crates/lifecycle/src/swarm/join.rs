@@ -4,12 +4,12 @@ use rmachine_companion::part::{self, Agent, Certificates, Manager};
 use rmachine_companion::{Architecture, CompanionError, Image, TAG, VERSION};
 use rmachine_driver::{Driver, MachineName, Report};
 use rmachine_engine::{Engine, VersionInfo};
-use rmachine_machine::{MachineFile, MachineGuard, Record};
+use rmachine_machine::{MachineGuard, Record};
 use rmachine_provision::Interface;
 
 use super::place::{Place, place};
 use super::{EMBEDDED, Master};
-use crate::wanted::key_type;
+use crate::certificates::Pair;
 use crate::{LifecycleError, Machines, Reference, bounds};
 
 /// What docker-machine calls the image where nobody names another: the companion takes its place,
@@ -85,7 +85,7 @@ impl Machines {
                 discovery: (!discovery.starts_with(EMBEDDED)).then(|| reached.clone()),
                 experimental: record.swarm.is_experimental,
                 env: env.clone(),
-                certificates: self.manager_certificates(guard)?,
+                certificates: self.manager_certificates(guard, driver, interfaces).await?,
                 store: store.clone(),
             };
             rmachine_companion::converge(engine, &manager.container(&image)).await?;
@@ -94,12 +94,17 @@ impl Machines {
                 .await?;
         } else {
             rmachine_companion::remove(engine, part::MANAGER).await?;
+            Pair::MANAGER.remove(guard)?;
         }
         if record.swarm.agent {
             report.step("starting the agent");
-            let certificates = match discovery.starts_with(EMBEDDED) {
-                true => Some(self.agent_certificates(guard, &record)?),
-                false => store,
+            let certificates = if discovery.starts_with(EMBEDDED) {
+                let organization = self.organization_of(guard.name());
+                let shared = self.shared_certificates(guard)?;
+                Some(shared.agent(guard, &organization, place.address.clone())?)
+            } else {
+                Pair::AGENT.remove(guard)?;
+                store
             };
             let agent = Agent {
                 advertise: place.engine.clone(),
@@ -114,8 +119,24 @@ impl Machines {
                 .await?;
         } else {
             rmachine_companion::remove(engine, part::AGENT).await?;
+            Pair::AGENT.remove(guard)?;
         }
         Ok(())
+    }
+
+    /// Removes the manager and the agent of a machine that is in no cluster any more, with their
+    /// certificates and keys on the host and in the store.
+    pub(crate) async fn leave_former_cluster(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+    ) -> Result<(), LifecycleError> {
+        if Pair::MANAGER.read(guard)?.is_none() && Pair::AGENT.read(guard)?.is_none() {
+            return Ok(());
+        }
+        self.remove_roles(guard, driver).await?;
+        Pair::MANAGER.remove(guard)?;
+        Pair::AGENT.remove(guard)
     }
 
     /// Takes a machine's part in a cluster away, so that its manager knows at once.
@@ -127,6 +148,15 @@ impl Machines {
         if !guard.record().swarm.is_swarm {
             return Ok(());
         }
+        self.remove_roles(guard, driver).await
+    }
+
+    /// Removes the containers of a manager and an agent, with the volumes that hold their keys.
+    async fn remove_roles(
+        &self,
+        guard: &MachineGuard,
+        driver: &dyn Driver,
+    ) -> Result<(), LifecycleError> {
         let url = driver.url().await?;
         let engine = self.engine_within(guard.name(), &url, bounds::COMPANION_CALL)?;
         for name in [part::AGENT, part::MANAGER] {
@@ -219,23 +249,17 @@ impl Machines {
         Ok(image)
     }
 
-    fn manager_certificates(&self, guard: &MachineGuard) -> Result<Certificates, LifecycleError> {
-        let read = |file| self.certificate_file(guard.name(), file);
-        Ok(Certificates {
-            ca: read(MachineFile::CaCertificate)?,
-            certificate: read(MachineFile::ServerCertificate)?,
-            key: read(MachineFile::ServerKey)?,
-        })
-    }
-
-    fn agent_certificates(
+    async fn manager_certificates(
         &self,
         guard: &MachineGuard,
-        record: &Record,
+        driver: &dyn Driver,
+        interfaces: &[Interface],
     ) -> Result<Certificates, LifecycleError> {
-        let key = key_type(record)?;
-        let shared = self.shared_certificates(key)?;
-        let organization = format!("{}.{}", self.settings.organization, guard.name());
-        shared.agent(guard, &organization, key)
+        let names = self
+            .certificate_names(&guard.record(), driver, interfaces)
+            .await?;
+        let organization = self.organization_of(guard.name());
+        let shared = self.shared_certificates(guard)?;
+        shared.manager(guard, &organization, &names.sans)
     }
 }

@@ -6,6 +6,7 @@
 //! `place.rs` says where others reach a machine, `answers.rs` waits for managers.
 
 mod answers;
+mod authority;
 mod decide;
 mod join;
 mod place;
@@ -14,5 +15,5 @@ mod standing;
 pub(crate) use answers::last_words;
 pub use decide::{EMBEDDED, InvalidSwarmHost, SwarmHost, SwarmRefusal};
 pub(crate) use decide::{Keeper, Master, keeper};
-pub(crate) use place::reached_at;
+pub(crate) use place::{interface_address, reached_at};
 pub use standing::{Standing, standing};

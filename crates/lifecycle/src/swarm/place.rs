@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use rmachine_driver::{Driver, HostAddress};
 use rmachine_machine::Record;
+use rmachine_pki::San;
 use rmachine_provision::Interface;
 
 use super::SwarmHost;
@@ -9,6 +10,8 @@ use crate::LifecycleError;
 
 /// Where a machine's part in a cluster is reached.
 pub(super) struct Place {
+    /// The machine, as its agent's certificate names it.
+    pub(super) address: San,
     /// The engine.
     pub(super) engine: String,
     /// The manager.
@@ -26,6 +29,7 @@ pub(super) async fn place(
     let address = reached_at(record, driver, interfaces).await?;
     let host = swarm_host(record)?;
     Ok(Place {
+        address: San::from(address.to_string()),
         engine: format!("{}:{}", address.in_url(), driver.engine_port()),
         manager: format!("{}:{}", address.in_url(), host.port),
         host,
@@ -50,17 +54,20 @@ pub(crate) async fn reached_at(
 /// `--swarm-addr`: an interface of the host, or an address or name by which others reach it.
 fn advertised(asked: &str, interfaces: &[Interface]) -> Option<HostAddress> {
     match interfaces.iter().find(|interface| interface.name == asked) {
-        Some(interface) => {
-            let mut v4 = interface.addresses.iter().filter(|ip| ip.is_ipv4());
-            let is_global = |ip: &&IpAddr| match ip {
-                IpAddr::V4(_) => false,
-                IpAddr::V6(ip) => !ip.is_unicast_link_local(),
-            };
-            let v6 = interface.addresses.iter().find(is_global);
-            v4.next().or(v6).map(|ip| HostAddress::Ip(*ip))
-        }
+        Some(interface) => interface_address(interface).map(HostAddress::Ip),
         None => asked.parse().ok(),
     }
+}
+
+/// The address of an interface by which others reach the host: an IPv4 address before one of IPv6,
+/// and none that is valid on one link or one host only.
+pub(crate) fn interface_address(interface: &Interface) -> Option<IpAddr> {
+    let mut routable = interface.addresses.iter().copied().filter(|ip| match ip {
+        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_loopback() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_loopback() && !ip.is_unspecified(),
+    });
+    let first = routable.clone().find(IpAddr::is_ipv4);
+    first.or_else(|| routable.next())
 }
 
 pub(super) fn swarm_host(record: &Record) -> Result<SwarmHost, LifecycleError> {

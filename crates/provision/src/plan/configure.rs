@@ -7,7 +7,9 @@ use crate::options::Contribution;
 use crate::plan::configured::{Configured, Place};
 use crate::plan::daemon_json::{Applied, DaemonJson};
 use crate::plan::steps::Steps;
-use crate::plan::{APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, checks, failure, shell_file};
+use crate::plan::{
+    APPLIED_NOTE, DAEMON_JSON, Plan, Service, Stage, Step, checks, failure, shell_file,
+};
 use crate::tls_paths;
 use crate::wanted::{EngineSettings, Wanted};
 
@@ -45,7 +47,7 @@ pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFail
     };
     let configured = Configured::new(&place, json, &contributions, wanted, service);
     failures.extend(configured.conflicts(&place));
-    let command_files = match place.files(&configured, wanted) {
+    let command_files = match place.files(facts, &configured, wanted) {
         Ok(files) => files,
         Err(refused) => {
             failures.push(refused);
@@ -60,10 +62,22 @@ pub(super) fn plan(facts: &Facts, wanted: &Wanted) -> Result<Plan, Vec<CheckFail
         engine,
         service,
     };
+    let steps = steps.all(&configured, command_files, wanted);
+    let mut warnings = configured.warnings;
+    let is_restarted = |step: &Step| matches!(step, Step::Restart { .. });
+    let is_certificate =
+        |step: &Step| matches!(step, Step::Write(file) if file.path.ends_with(".pem"));
+    if steps.iter().any(is_certificate) && !steps.iter().any(is_restarted) {
+        warnings.push(
+            "the engine uses its previous certificate until its next restart; the new one names \
+             and permits less"
+                .to_owned(),
+        );
+    }
     Ok(Plan {
         stage: Stage::Configure,
-        steps: steps.all(&configured, command_files, wanted),
-        warnings: configured.warnings,
+        steps,
+        warnings,
         service: Service {
             init: facts.init,
             name: service.name.clone(),

@@ -9,7 +9,7 @@ use crate::options::{self, Contribution, Shape, TLS_FLAGS};
 use crate::plan::command_line::{CommandLine, Flag};
 use crate::plan::daemon_json::DaemonJson;
 use crate::plan::{
-    DAEMON_JSON, FileWrite, Step, checks, escape, failure, listen, shell_file, unit,
+    DAEMON_JSON, ENVIRONMENT, FileWrite, Step, checks, escape, failure, listen, shell_file, unit,
 };
 use crate::template;
 use crate::wanted::Wanted;
@@ -71,23 +71,41 @@ impl Place {
         }
     }
 
-    /// The files that hold the new command line: those to write and those to take away.
+    /// The files that hold the new command line and environment: those to write and those to
+    /// remove.
     pub(super) fn files(
         &self,
+        facts: &Facts,
         configured: &Configured,
         wanted: &Wanted,
     ) -> Result<Vec<Step>, CheckFailure> {
-        let (path, content) = match self {
-            Self::DropIn { path, .. } => {
-                let env: Vec<String> = wanted
-                    .engine
-                    .env
-                    .iter()
-                    .map(|variable| escape::environment(variable.name(), variable.value()))
-                    .collect();
-                let content = template::drop_in(&configured.systemd_command(), &env)
+        match self {
+            Self::DropIn { path, others, .. } => {
+                let env = wanted.engine.env.as_slice();
+                let file = (!env.is_empty()).then_some(ENVIRONMENT);
+                let content = template::drop_in(&configured.systemd_command(), file)
                     .map_err(|error| failure(path, error.to_string(), "report this"))?;
-                (path.as_str(), content)
+                let mut steps = Vec::new();
+                // Any user can read `Environment=`, in the file and from systemd over D-Bus.
+                if !env.is_empty() {
+                    steps.push(Step::Write(FileWrite {
+                        path: ENVIRONMENT.to_owned(),
+                        mode: 0o600,
+                        content: escape::environment_file(env),
+                        secret: true,
+                    }));
+                }
+                steps.push(Step::Write(FileWrite {
+                    path: path.clone(),
+                    mode: 0o644,
+                    content,
+                    secret: false,
+                }));
+                let unused = env.is_empty() && facts.files.contains_key(ENVIRONMENT);
+                let unused = unused.then(|| ENVIRONMENT.to_owned());
+                let removed = others.iter().cloned().chain(unused);
+                steps.extend(removed.map(|path| Step::Remove { path }));
+                Ok(steps)
             }
             Self::ShellFile(file) => {
                 let added = shell_file::Added {
@@ -97,25 +115,23 @@ impl Place {
                     env: &wanted.engine.env,
                 };
                 let replaced = configured.command != *file.command();
-                (
-                    file.path(),
-                    file.with(&configured.command, replaced, &added)?,
-                )
+                let secret = !wanted.engine.env.is_empty();
+                Ok(vec![Step::Write(FileWrite {
+                    path: file.path().to_owned(),
+                    mode: mode(facts, file.path(), secret),
+                    content: file.with(&configured.command, replaced, &added)?,
+                    secret,
+                })])
             }
-        };
-        let write = Step::Write(FileWrite {
-            path: path.to_owned(),
-            mode: 0o644,
-            content,
-            secret: !wanted.engine.env.is_empty(),
-        });
-        let mut steps = vec![write];
-        if let Self::DropIn { others, .. } = self {
-            let remove = |path: &String| Step::Remove { path: path.clone() };
-            steps.extend(others.iter().map(remove));
         }
-        Ok(steps)
     }
+}
+
+/// The mode of a file of which a part is the owner's: as it is, but for root only where secrets are
+/// added.
+pub(super) fn mode(facts: &Facts, path: &str, secret: bool) -> u32 {
+    let present = facts.files.get(path).map_or(0o644, |file| file.mode);
+    if secret { present & !0o077 } else { present }
 }
 
 /// The engine's whole configuration.

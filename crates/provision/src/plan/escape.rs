@@ -1,8 +1,23 @@
 //! How a text is written where systemd reads it.
 
-/// The right side of an `Environment=`, with its quotes.
-pub(super) fn environment(name: &str, value: &str) -> String {
-    format!("\"{name}={}\"", escaped(value))
+use crate::env_var::EnvVar;
+
+/// The text of an `EnvironmentFile=`. In its double quotes a backslash escapes what a shell would
+/// expand, and everything else stands for itself.
+pub(super) fn environment_file(variables: &[EnvVar]) -> String {
+    let mut text = String::new();
+    for variable in variables {
+        text.push_str(variable.name());
+        text.push_str("=\"");
+        for c in variable.value().chars() {
+            if matches!(c, '"' | '\\' | '`' | '$') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text.push_str("\"\n");
+    }
+    text
 }
 
 /// One word of an `ExecStart=`. There, `$` stands for a variable.
@@ -38,9 +53,11 @@ mod tests {
 
     #[test]
     fn every_character_arrives() {
+        let variables = ["K=a b \"c\" \\ $d %e 'f' `g`\n\u{1}é", "L="];
+        let variables = variables.map(|variable| variable.parse().unwrap());
         assert_eq!(
-            environment("K", "a b \"c\" \\ $d %e 'f'\n\u{1}é"),
-            r#""K=a b \"c\" \\ $d %%e 'f'\n\x01é""#
+            environment_file(&variables),
+            "K=\"a b \\\"c\\\" \\\\ \\$d %e 'f' \\`g\\`\n\u{1}é\"\nL=\"\"\n"
         );
         assert_eq!(argument("--bip=10.0.0.1/16"), "--bip=10.0.0.1/16");
         assert_eq!(argument("--x=$HOME a%"), "\"--x=$$HOME a%%\"");

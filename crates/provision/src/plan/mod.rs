@@ -23,6 +23,8 @@ use crate::wanted::Wanted;
 /// Where everything that rmachine keeps on a host is.
 pub(crate) const STATE_DIR: &str = "/var/lib/rmachine";
 pub(crate) const DAEMON_JSON: &str = "/etc/docker/daemon.json";
+/// The engine's environment on hosts with systemd.
+pub(crate) const ENVIRONMENT: &str = "/etc/docker/rmachine.env";
 const APPLIED_NOTE: &str = "/var/lib/rmachine/applied.json";
 
 /// What must be done, in order.

@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 
 use crate::facts::{EngineFacts, Facts, Init, Masked, ServiceFacts, Unfinished};
-use crate::plan::configured::Configured;
+use crate::plan::configured::{Configured, mode};
 use crate::plan::daemon_json::pretty;
 use crate::plan::{APPLIED_NOTE, DAEMON_JSON, FileWrite, Step, hostname};
 use crate::tls_paths;
-use crate::wanted::{TlsMaterial, Wanted};
+use crate::wanted::{EngineOption, TlsMaterial, Wanted};
 
 /// `dockerd --validate` exists from this version on.
 const VALIDATES: (u32, u32) = (23, 0);
@@ -38,24 +38,24 @@ impl Steps<'_> {
         if unmask {
             steps.push(Step::Unmask);
         }
-        let json = self.json(configured);
-        if json
-            .iter()
-            .any(|step| matches!(step, Step::Write(file) if file.path == DAEMON_JSON))
-        {
+        let json = self.json(configured, wanted);
+        if json.iter().any(|step| {
+            matches!(step, Step::Write(file) if file.path == DAEMON_JSON)
+                && self.changes_content(step)
+        }) {
             reasons.push("daemon.json changed".to_owned());
         }
         steps.extend(json);
         let tls = self.tls(wanted);
-        if !tls.is_empty() {
+        if tls.needs_restart {
             reasons.push("the certificates changed".to_owned());
         }
-        steps.extend(tls);
+        steps.extend(tls.writes.into_iter().map(Step::Write));
         let commands: Vec<Step> = command_files
             .into_iter()
             .filter(|step| self.changes(step))
             .collect();
-        let commanded = !commands.is_empty();
+        let commanded = commands.iter().any(|step| self.changes_content(step));
         if commanded {
             reasons.push("the command line changed".to_owned());
         }
@@ -111,7 +111,7 @@ impl Steps<'_> {
         steps
     }
 
-    fn json(&self, configured: &Configured) -> Vec<Step> {
+    fn json(&self, configured: &Configured, wanted: &Wanted) -> Vec<Step> {
         let note = configured.json.note();
         let mut steps = Vec::new();
         if !note.is_empty() {
@@ -130,53 +130,52 @@ impl Steps<'_> {
         if configured.json.is_empty() && !self.facts.files.contains_key(DAEMON_JSON) {
             return steps;
         }
+        let secret = holds_secret(&wanted.engine.options);
         steps.push(Step::Write(FileWrite {
             path: DAEMON_JSON.to_owned(),
-            mode: self
-                .facts
-                .files
-                .get(DAEMON_JSON)
-                .map_or(0o644, |file| file.mode),
+            mode: mode(self.facts, DAEMON_JSON, secret),
             content: configured.json.text(self.facts.text(DAEMON_JSON)),
-            secret: false,
+            secret,
         }));
         steps.retain(|step| self.changes(step));
         steps
     }
 
-    fn tls(&self, wanted: &Wanted) -> Vec<Step> {
-        let pem = |path: &str, mode: u32, text: &str, secret: bool| FileWrite {
-            path: path.to_owned(),
-            mode,
-            content: format!("{}\n", text.trim_end()),
-            secret,
-        };
-        let files = |paths: [&str; 3], tls: &TlsMaterial| {
-            let [ca, certificate, key] = paths;
-            [
-                pem(ca, 0o644, &tls.ca, false),
-                pem(certificate, 0o644, &tls.certificate, false),
-                pem(key, 0o600, tls.key.expose(), true),
-            ]
-        };
+    fn tls(&self, wanted: &Wanted) -> TlsChange {
         let own = [tls_paths::CA, tls_paths::CERTIFICATE, tls_paths::KEY];
         let store = [
             tls_paths::STORE_CA,
             tls_paths::STORE_CERTIFICATE,
             tls_paths::STORE_KEY,
         ];
-        let of_store = wanted.engine.store_tls.iter();
-        let of_store = of_store.flat_map(|tls| files(store, tls));
-        files(own, &wanted.tls)
-            .into_iter()
-            .chain(of_store)
-            .filter(|file| {
-                self.facts.tls.get(&file.path).is_none_or(|there| {
-                    there.mode != file.mode || there.sha256 != sha256(&file.content)
-                })
+        let mut change = TlsChange::default();
+        let of_store = wanted.engine.store_tls.iter().map(|tls| (store, tls));
+        for (paths, tls) in std::iter::once((own, &wanted.tls)).chain(of_store) {
+            self.add_tls(paths, tls, &mut change);
+        }
+        change
+    }
+
+    fn add_tls(&self, paths: [&str; 3], tls: &TlsMaterial, change: &mut TlsChange) {
+        let [ca, certificate, key] = paths;
+        let files = [
+            pem(ca, 0o644, &tls.ca, false),
+            pem(certificate, 0o644, &tls.certificate, false),
+            pem(key, 0o600, tls.key.expose(), true),
+        ];
+        let sha256_of = |path: &str| self.facts.tls.get(path).map(|file| file.sha256.as_str());
+        let goes_on = tls.replaces.as_deref().is_some_and(|previous| {
+            sha256_of(certificate) == Some(&sha256(&pem_text(previous)))
+                && sha256_of(ca) == Some(&sha256(&pem_text(&tls.ca)))
+        });
+        let writes = files.into_iter().filter(|file| {
+            self.facts.tls.get(&file.path).is_none_or(|present| {
+                present.mode != file.mode || present.sha256 != sha256(&file.content)
             })
-            .map(Step::Write)
-            .collect()
+        });
+        let before = change.writes.len();
+        change.writes.extend(writes);
+        change.needs_restart |= change.writes.len() > before && !goes_on;
     }
 
     fn changes(&self, step: &Step) -> bool {
@@ -189,9 +188,79 @@ impl Steps<'_> {
             _ => true,
         }
     }
+
+    /// Whether a step changes more than a file's mode, so that the engine has to read it again.
+    fn changes_content(&self, step: &Step) -> bool {
+        match step {
+            Step::Write(file) => self.facts.text(&file.path) != Some(file.content.as_str()),
+            _ => true,
+        }
+    }
+}
+
+/// Whether the value of an engine option can be a secret: a URL with a password, or what its name
+/// calls a token, a password, a secret or a credential.
+fn holds_secret(options: &[EngineOption]) -> bool {
+    options.iter().any(|option| {
+        let text = option.to_string();
+        let (_, value) = text.split_once('=').unwrap_or_default();
+        let has_user = value.split_once("://").is_some_and(|(_, rest)| {
+            let authority = rest.split('/').next().unwrap_or_default();
+            authority.contains('@')
+        });
+        let name = text
+            .rsplit_once('=')
+            .map_or(text.as_str(), |(name, _)| name);
+        let name = name.to_ascii_lowercase();
+        let is_named = ["token", "password", "secret", "credential"]
+            .iter()
+            .any(|word| name.contains(word));
+        has_user || is_named
+    })
+}
+
+/// Certificates and keys to write.
+#[derive(Default)]
+struct TlsChange {
+    writes: Vec<FileWrite>,
+    /// Whether the engine cannot go on with those that it has loaded.
+    needs_restart: bool,
+}
+
+fn pem(path: &str, mode: u32, text: &str, secret: bool) -> FileWrite {
+    FileWrite {
+        path: path.to_owned(),
+        mode,
+        content: pem_text(text),
+        secret,
+    }
+}
+
+fn pem_text(text: &str) -> String {
+    format!("{}\n", text.trim_end())
 }
 
 fn sha256(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_with_passwords_or_tokens_hold_secrets() {
+        for (option, expected) in [
+            ("http-proxy=http://u:p@proxy:3128", true),
+            ("log-opt=splunk-token=abc", true),
+            ("log-opt=Password=abc", true),
+            ("log-opt=splunk-url=https://logs.example/a@b", false),
+            ("cluster-store=etcd://10.0.0.1:2379", false),
+            ("live-restore", false),
+        ] {
+            let option = option.parse().unwrap();
+            assert_eq!(holds_secret(&[option]), expected, "{expected}");
+        }
+    }
 }
