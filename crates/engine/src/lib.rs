@@ -17,6 +17,7 @@ mod pool;
 mod progress;
 mod raw;
 mod request;
+mod response;
 mod tls;
 mod upgrade;
 mod version;
@@ -24,8 +25,11 @@ mod version;
 pub use answer::EngineBody;
 pub use body::{Body, full, reader};
 pub use endpoint::EngineEndpoint;
-pub use engine::Engine;
+pub use engine::{Engine, error_message};
 pub use error::{EngineError, TlsReason};
 pub use keepalive::probe_when_idle;
+pub use response::{
+    Buffered, InvalidJson, ReadError, ResponseBudget, ResponseKind, read_bounded,
+};
 pub use upgrade::{Upgrade, Upgraded};
 pub use version::{ApiVersion, ApiWindow, InvalidApiVersion, Ping, VersionInfo};
