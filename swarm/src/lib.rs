@@ -14,3 +14,6 @@ pub mod metrics;
 pub mod tls;
 
 mod agent;
+mod json;
+mod panics;
+mod supervise;

@@ -10,6 +10,7 @@ mod container;
 mod events;
 mod hurry;
 mod index;
+mod limits;
 mod listing;
 mod member;
 mod node;
@@ -18,6 +19,7 @@ mod orphan;
 mod place;
 mod settings;
 mod state;
+mod tombstones;
 mod view;
 
 use std::collections::{BTreeSet, HashMap};
