@@ -154,7 +154,9 @@ mod tests {
             let error = body(&mut value.clone(), "volume.VolumeCreateBody").unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("json: cannot unmarshal {found} into Go value of type volume.VolumeCreateBody")
+                format!(
+                    "json: cannot unmarshal {found} into Go value of type volume.VolumeCreateBody"
+                )
             );
             let mut fields = Map::from_iter([("Labels".to_owned(), value)]);
             let message = format!(
@@ -162,7 +164,10 @@ mod tests {
                  type map[string]string"
             );
             assert_eq!(LABELS.object(&fields).unwrap_err().to_string(), message);
-            assert_eq!(LABELS.object_mut(&mut fields).unwrap_err().to_string(), message);
+            assert_eq!(
+                LABELS.object_mut(&mut fields).unwrap_err().to_string(),
+                message
+            );
         }
     }
 

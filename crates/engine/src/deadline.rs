@@ -63,7 +63,12 @@ mod tests {
 
     #[test]
     fn deadline_of_any_limit_is_in_the_future() {
-        for limit in [Duration::ZERO, FAR, Duration::from_secs(u64::MAX), Duration::MAX] {
+        for limit in [
+            Duration::ZERO,
+            FAR,
+            Duration::from_secs(u64::MAX),
+            Duration::MAX,
+        ] {
             assert!(deadline_after(limit) >= Instant::now() - Duration::from_secs(60));
         }
     }

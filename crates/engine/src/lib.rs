@@ -28,8 +28,6 @@ pub use endpoint::EngineEndpoint;
 pub use engine::{Engine, error_message};
 pub use error::{EngineError, TlsReason};
 pub use keepalive::probe_when_idle;
-pub use response::{
-    Buffered, InvalidJson, ReadError, ResponseBudget, ResponseKind, read_bounded,
-};
+pub use response::{Buffered, InvalidJson, ReadError, ResponseBudget, ResponseKind, read_bounded};
 pub use upgrade::{Upgrade, Upgraded};
 pub use version::{ApiVersion, ApiWindow, InvalidApiVersion, Ping, VersionInfo};

@@ -101,10 +101,16 @@ impl Default for ResponseBudget {
 
 impl ResponseBudget {
     /// Waits until a response of this length, if it is known, fits into the budget.
-    async fn reserve(&self, length: Option<u64>, kind: ResponseKind) -> Option<OwnedSemaphorePermit> {
+    async fn reserve(
+        &self,
+        length: Option<u64>,
+        kind: ResponseKind,
+    ) -> Option<OwnedSemaphorePermit> {
         let most = kind.max_bytes();
         let length = length.and_then(|length| usize::try_from(length).ok());
-        let bytes = length.map_or(most, |length| length.saturating_mul(PARSED_FACTOR).min(most));
+        let bytes = length.map_or(most, |length| {
+            length.saturating_mul(PARSED_FACTOR).min(most)
+        });
         let permits = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
         // Nobody closes the semaphore.
         Arc::clone(&self.0).acquire_many_owned(permits).await.ok()
@@ -136,7 +142,10 @@ impl Buffered {
             return Ok(Value::Null);
         }
         let limit = self.kind.max_values();
-        let separators = self.bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{'));
+        let separators = self
+            .bytes
+            .iter()
+            .filter(|byte| matches!(byte, b',' | b'[' | b'{'));
         if separators.count() > limit {
             return Err(InvalidJson::TooManyValues { limit });
         }
@@ -279,12 +288,24 @@ mod tests {
             (Method::GET, "/_ping", ResponseKind::Ping),
             (Method::GET, "/version", ResponseKind::Info),
             (Method::GET, "/v1.41/info", ResponseKind::Info),
-            (Method::GET, "/v1.41/containers/json?all=1", ResponseKind::List),
+            (
+                Method::GET,
+                "/v1.41/containers/json?all=1",
+                ResponseKind::List,
+            ),
             (Method::GET, "/volumes", ResponseKind::List),
             (Method::POST, "/v1.41/volumes/prune", ResponseKind::List),
             (Method::GET, "/volumes/json", ResponseKind::Object),
-            (Method::GET, "/v1.41/containers/a/json", ResponseKind::Object),
-            (Method::POST, "/v1.41/containers/create", ResponseKind::Object),
+            (
+                Method::GET,
+                "/v1.41/containers/a/json",
+                ResponseKind::Object,
+            ),
+            (
+                Method::POST,
+                "/v1.41/containers/create",
+                ResponseKind::Object,
+            ),
             (Method::GET, "/v1", ResponseKind::Object),
         ] {
             assert_eq!(ResponseKind::of(&method, path), kind, "{method} {path}");
@@ -333,8 +354,14 @@ mod tests {
     fn json_with_too_many_values_is_rejected() {
         let kind = ResponseKind::Ping;
         assert_eq!(buffered("", kind).json().unwrap(), Value::Null);
-        assert_eq!(buffered("[1]", kind).json().unwrap(), serde_json::json!([1]));
-        assert!(matches!(buffered("{", kind).json(), Err(InvalidJson::Syntax(_))));
+        assert_eq!(
+            buffered("[1]", kind).json().unwrap(),
+            serde_json::json!([1])
+        );
+        assert!(matches!(
+            buffered("{", kind).json(),
+            Err(InvalidJson::Syntax(_))
+        ));
         let many = format!("[{}0]", "0,".repeat(kind.max_values()));
         let many = buffered(&many, kind).json();
         assert!(matches!(many, Err(InvalidJson::TooManyValues { .. })));

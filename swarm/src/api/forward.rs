@@ -182,7 +182,9 @@ impl NodeEngine {
         patience: Duration,
     ) -> Result<Value, ApiError> {
         let (_, content) = self.buffered(outgoing, client, patience).await?;
-        content.json().map_err(|error| self.protocol(error.to_string()))
+        content
+            .json()
+            .map_err(|error| self.protocol(error.to_string()))
     }
 
     async fn buffered(

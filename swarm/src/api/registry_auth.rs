@@ -11,7 +11,10 @@ pub const REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth")
 
 /// The credentials of a request, marked so that no log shows them.
 pub fn credentials(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut header = headers.get(REGISTRY_AUTH).filter(|it| is_login(it))?.clone();
+    let mut header = headers
+        .get(REGISTRY_AUTH)
+        .filter(|it| is_login(it))?
+        .clone();
     header.set_sensitive(true);
     Some(header)
 }

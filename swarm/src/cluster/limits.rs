@@ -40,7 +40,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
         let mut items = Vec::new();
         while let Some(item) = list.next_element()? {
             if items.len() == MAX_ITEMS {
-                return Err(A::Error::custom(format_args!("more than {MAX_ITEMS} items")));
+                return Err(A::Error::custom(format_args!(
+                    "more than {MAX_ITEMS} items"
+                )));
             }
             items.push(item);
         }
@@ -57,7 +59,10 @@ mod tests {
         for (count, is_read) in [(0, true), (MAX_ITEMS, true), (MAX_ITEMS + 1, false)] {
             let list = format!("[{}]", vec!["0"; count].join(","));
             let read = serde_json::from_str::<Items<u8>>(&list);
-            assert_eq!(read.map(|items| items.0.len()).ok(), is_read.then_some(count));
+            assert_eq!(
+                read.map(|items| items.0.len()).ok(),
+                is_read.then_some(count)
+            );
         }
         assert!(serde_json::from_str::<Items<u8>>("{}").is_err());
     }

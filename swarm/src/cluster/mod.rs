@@ -8,6 +8,8 @@ mod changes;
 mod clock;
 mod container;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod hurry;
 mod index;
 mod limits;

@@ -180,7 +180,10 @@ mod tests {
         }
         assert!(slow.next().await.is_none());
         let mut all = events.follow(Some(0));
-        assert_eq!(all.next().await.unwrap().time_nano, 20_000 - ring::MOST as i64);
+        assert_eq!(
+            all.next().await.unwrap().time_nano,
+            20_000 - ring::MOST as i64
+        );
     }
 
     #[tokio::test]

@@ -222,7 +222,8 @@ impl<'a> Task<'a> {
     fn take_events(&mut self, session: &mut Session, events: &[u8]) {
         for line in events.split(|byte| *byte == b'\n') {
             if line.len() <= MAX_EVENT
-                && let Ok(line) = std::str::from_utf8(line) {
+                && let Ok(line) = std::str::from_utf8(line)
+            {
                 self.take_event(session, line.trim());
             }
         }
@@ -497,9 +498,8 @@ impl<'a> Task<'a> {
     fn is_known(&self, id: &str) -> bool {
         let state = self.cluster.read();
         let member = state.members.get(self.addr);
-        member.is_some_and(|member| {
-            member.node.resident(id).is_some() || member.removed.contains(id)
-        })
+        member
+            .is_some_and(|member| member.node.resident(id).is_some() || member.removed.contains(id))
     }
 
     fn next_refresh(&self) -> Instant {
