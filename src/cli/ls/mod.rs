@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use rmachine_machine::Record;
 
 use super::App;
+use super::duration::MAX_SECONDS;
 use crate::error::{CommandError, Status};
 use cluster::Clusters;
 use filter::{Filter, Known};
@@ -32,7 +33,7 @@ pub struct Args {
     filters: Vec<Filter>,
 
     /// How long to wait for the machines, in seconds
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=MAX_SECONDS))]
     timeout: u64,
 
     /// "table", "json", or a Go template such as '{{.Name}} {{.URL}}'; with "table" before it, a
