@@ -82,3 +82,31 @@ fn known<'a>(record: &'a Record, clusters: &'a Clusters) -> Known<'a> {
         master: clusters.master_of(record),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn timeout_beyond_ten_years_is_rejected() {
+        for (seconds, is_read) in [
+            ("0", true),
+            ("315360000", true),
+            ("315360001", false),
+            ("18446744073709551615", false),
+            ("-1", false),
+        ] {
+            let line = Line::try_parse_from(["ls", &format!("--timeout={seconds}")]);
+            let read = line.is_ok_and(|line| line.args.timeout.to_string() == seconds);
+            assert_eq!(read, is_read, "{seconds}");
+        }
+    }
+}
