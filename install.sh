@@ -84,14 +84,12 @@ install() {
     esac
 }
 
-# rswarm runs on any host and alone in its image, so it is static. All else is for its size: it never
-# unwinds, so it needs no tables for that, and relocations are packed.
+# rswarm runs on any host and alone in its image, so it is static. All else is for its size: C code
+# gets no unwind tables, because no panic passes through it, and relocations are packed.
 build_companion() {
-    RUSTFLAGS="-C target-feature=+crt-static -C force-unwind-tables=no"
-    RUSTFLAGS="$RUSTFLAGS -C link-arg=-Wl,-z,pack-relative-relocs"
+    RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
     export RUSTFLAGS AWS_LC_SYS_CFLAGS=-fno-asynchronous-unwind-tables
-    exec cargo rustc --quiet --locked --profile companion --target "$static" -p rswarm --bin rswarm \
-        -- -C "link-arg=-Wl,-T,$PWD/swarm/no-unwinding.ld"
+    exec cargo build --quiet --locked --profile companion --target "$static" -p rswarm --bin rswarm
 }
 
 # OpenSSL becomes a part of the program: linking the system's takes a millisecond of every start.

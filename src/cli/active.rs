@@ -6,6 +6,7 @@ use rmachine_machine::Record;
 use tokio::time::timeout;
 
 use super::client::swarm_url;
+use super::duration::MAX_SECONDS;
 use super::{App, Machine};
 use crate::error::{CommandError, ErrorKind, Status};
 
@@ -13,7 +14,7 @@ use crate::error::{CommandError, ErrorKind, Status};
 #[derive(clap::Args)]
 pub struct Args {
     /// How long to wait for the machines, in seconds
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=MAX_SECONDS))]
     timeout: u64,
 }
 

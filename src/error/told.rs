@@ -164,6 +164,7 @@ impl CommandError {
             SshError::UploadFailed { .. }
             | SshError::Unusable { .. }
             | SshError::Protocol { .. }
+            | SshError::TooMuchOutput { .. }
             | SshError::Local { .. } => told(ErrorKind::Failed),
         };
         told.about(name)

@@ -15,3 +15,6 @@ pub mod metrics;
 pub mod tls;
 
 mod agent;
+mod json;
+mod panics;
+mod supervise;

@@ -14,6 +14,7 @@ use rmachine_engine::full;
 
 use crate::cluster::{Cluster, NodeStatus, NodeView};
 use crate::listen::Served;
+use crate::panics;
 
 /// The format of the answer, as OpenMetrics 1.0 names it.
 const OPEN_METRICS: HeaderValue =
@@ -25,6 +26,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     discovery_errors: Counter,
+    panics: Counter,
     rescheduled: Family<ResultLabel, Counter>,
     primary: Gauge,
     nodes: Family<StatusLabel, Gauge>,
@@ -68,6 +70,7 @@ impl Metrics {
             // From half a millisecond to half a minute.
             durations: Histogram::new(exponential_buckets(0.0005, 2.0, 17)),
             discovery_errors: Counter::default(),
+            panics: Counter::default(),
             rescheduled: Family::default(),
             primary: Gauge::default(),
             nodes: Family::default(),
@@ -91,6 +94,11 @@ impl Metrics {
             "discovery_errors",
             "Failures of the discovery",
             metrics.discovery_errors.clone(),
+        );
+        registry.register(
+            "panics",
+            "Panics in requests, node tasks and other work of this manager",
+            metrics.panics.clone(),
         );
         registry.register(
             "reschedules",
@@ -177,6 +185,8 @@ impl Metrics {
 
     fn page(&self, cluster: &Cluster, primary: bool) -> Result<String, std::fmt::Error> {
         self.primary.set(i64::from(primary));
+        let counted = self.panics.get();
+        self.panics.inc_by(panics::count().saturating_sub(counted));
         self.look(cluster);
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;

@@ -12,13 +12,22 @@ pub(crate) struct Deadline<'a> {
     until: Instant,
 }
 
+/// The deadline of a limit that is longer than the clock can express, in practice never reached.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// The point in time that is `limit` from now.
+fn deadline_after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + FAR)
+}
+
 impl<'a> Deadline<'a> {
     /// That long from now.
     pub(crate) fn after(limit: Duration, endpoint: &'a EngineEndpoint) -> Self {
         Self {
             endpoint,
             limit,
-            until: Instant::now() + limit,
+            until: deadline_after(limit),
         }
     }
 
@@ -44,6 +53,23 @@ impl<'a> Deadline<'a> {
                 waiting_for: waiting_for.to_owned(),
                 limit: self.limit,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadline_of_any_limit_is_in_the_future() {
+        for limit in [
+            Duration::ZERO,
+            FAR,
+            Duration::from_secs(u64::MAX),
+            Duration::MAX,
+        ] {
+            assert!(deadline_after(limit) >= Instant::now() - Duration::from_secs(60));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::response::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -17,7 +17,10 @@ use crate::deadline::Deadline;
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::request::{json, request};
-use crate::{ApiVersion, ApiWindow, Body, EngineEndpoint, EngineError, Ping, VersionInfo, full};
+use crate::response::{self, Buffered, InvalidJson, ReadError, ResponseBudget, ResponseKind};
+use crate::{
+    ApiVersion, ApiWindow, Body, EngineBody, EngineEndpoint, EngineError, Ping, VersionInfo, full,
+};
 
 /// How long nothing may move while something is streamed: a build's step or an import says nothing
 /// until it is done.
@@ -33,15 +36,23 @@ pub struct Engine {
     pub(crate) endpoint: EngineEndpoint,
     pub(crate) limit: Duration,
     pub(crate) pool: Arc<Pool>,
+    budget: ResponseBudget,
     agreed: Mutex<Option<ApiVersion>>,
 }
 
 impl Engine {
     /// The engine at an endpoint; each call may take this long.
     pub fn new(endpoint: EngineEndpoint, limit: Duration) -> Self {
+        Self::with_budget(endpoint, limit, ResponseBudget::default())
+    }
+
+    /// The engine at an endpoint, whose buffered responses count against a budget that it shares
+    /// with other values for the same engine.
+    pub fn with_budget(endpoint: EngineEndpoint, limit: Duration, budget: ResponseBudget) -> Self {
         Self {
             endpoint,
             limit,
+            budget,
             pool: Arc::default(),
             agreed: Mutex::new(None),
         }
@@ -71,7 +82,8 @@ impl Engine {
     /// Any [`EngineError`].
     pub async fn version(&self) -> Result<VersionInfo, EngineError> {
         let (_, body) = self.exchange(Method::GET, "/version", None).await?;
-        serde_json::from_slice(&body).map_err(|error| self.not_json(&error))
+        let version = serde_json::from_slice(body.as_ref());
+        version.map_err(|error| self.invalid_json(&error.into()))
     }
 
     /// Asks which versions of the API the engine speaks, and agrees anew on the one of the calls
@@ -118,10 +130,24 @@ impl Engine {
     ) -> Result<Value, EngineError> {
         let path = self.versioned(path).await?;
         let (_, body) = self.exchange(method, &path, body).await?;
-        if body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&body).map_err(|error| self.not_json(&error))
+        body.json().map_err(|error| self.invalid_json(&error))
+    }
+
+    /// Reads the body of a response to [`send`](Self::send) into memory. `path` is that of the
+    /// request.
+    ///
+    /// # Errors
+    /// [`EngineError::Protocol`] where it breaks off or is longer than a response of its kind.
+    pub async fn read(
+        &self,
+        response: Response<EngineBody>,
+        kind: ResponseKind,
+        path: &str,
+    ) -> Result<Buffered, EngineError> {
+        let kind = kind.with_status(response.status());
+        let body = response.into_body();
+        let read = response::read(body, kind, &self.budget).await;
+        read.map_err(|error| self.unreadable(path, error))
     }
 
     /// Sends a request of the API and returns the bytes that come back.
@@ -131,7 +157,7 @@ impl Engine {
     pub async fn bytes(&self, method: Method, path: &str) -> Result<Bytes, EngineError> {
         let path = self.versioned(path).await?;
         let (_, body) = self.exchange(method, &path, None).await?;
-        Ok(body)
+        Ok(body.into_bytes())
     }
 
     /// Sends a body as it comes and hands on each line of progress that the engine answers with.
@@ -205,9 +231,10 @@ impl Engine {
             sent.map_err(|unanswered| unanswered.error)
         };
         let mut response = self.while_moving(&path, &moved, SILENCE, sending).await?;
-        if is_refusal(response.status()) {
-            let answer = self.while_moving(&path, &moved, SILENCE, self.whole(response));
-            return Err(refusal(&path, answer.await?));
+        if response::is_error(response.status()) {
+            let error = self.whole(response, ResponseKind::Error, &path);
+            let (head, body) = self.while_moving(&path, &moved, SILENCE, error).await?;
+            return Err(refusal(&path, &head, body.as_ref()));
         }
         let mut progress = Progress::of(&self.endpoint, &path);
         loop {
@@ -261,8 +288,9 @@ impl Engine {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(Parts, Bytes), EngineError> {
+    ) -> Result<(Parts, Buffered), EngineError> {
         let deadline = Deadline::after(self.limit, &self.endpoint);
+        let kind = ResponseKind::of(&method, path);
         loop {
             let kept = self.pool.take();
             let was_kept = kept.is_some();
@@ -279,19 +307,28 @@ impl Engine {
                 Err(lost) if was_kept && (lost.unsent.is_some() || method.is_safe()) => continue,
                 Err(lost) => return Err(lost.error),
             };
-            let answer = deadline.bound(path, self.whole(response)).await?;
-            self.pool.keep(connection);
-            return match is_refusal(answer.0.status) {
-                true => Err(refusal(path, answer)),
-                false => Ok(answer),
-            };
+            let reading = self.whole(response, kind, path);
+            let (head, body) = deadline.bound(path, reading).await?;
+            if !body.is_truncated {
+                self.pool.keep(connection);
+            }
+            if response::is_error(head.status) {
+                return Err(refusal(path, &head, body.as_ref()));
+            }
+            return Ok((head, body));
         }
     }
 
-    async fn whole(&self, response: Response<Incoming>) -> Result<(Parts, Bytes), EngineError> {
+    async fn whole(
+        &self,
+        response: Response<Incoming>,
+        kind: ResponseKind,
+        path: &str,
+    ) -> Result<(Parts, Buffered), EngineError> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| self.cut_off(error))?;
-        Ok((head, body.to_bytes()))
+        let kind = kind.with_status(head.status);
+        let read = response::read(body, kind, &self.budget).await;
+        Ok((head, read.map_err(|error| self.unreadable(path, error))?))
     }
 
     /// Waits as long as the request's body moves on, and then for the time of silence.
@@ -319,28 +356,38 @@ impl Engine {
         broken(&self.endpoint, io::Error::other(error))
     }
 
-    fn not_json(&self, error: &serde_json::Error) -> EngineError {
-        let detail = format!("its answer is not the JSON expected: {error}");
-        EngineError::protocol(&self.endpoint, &detail)
+    fn unreadable(&self, path: &str, error: ReadError<hyper::Error>) -> EngineError {
+        match error {
+            ReadError::Broken(error) => self.cut_off(error),
+            ReadError::TooLong { limit } => {
+                let detail = format!("the response to {path} is longer than {limit} bytes");
+                EngineError::protocol(&self.endpoint, &detail)
+            }
+        }
+    }
+
+    fn invalid_json(&self, error: &InvalidJson) -> EngineError {
+        EngineError::protocol(&self.endpoint, &error.to_string())
     }
 }
 
-fn is_refusal(status: StatusCode) -> bool {
-    !status.is_success() && status != StatusCode::NOT_MODIFIED
-}
-
-/// An answer that is an error, in the engine's words: `message` of its JSON, else the text as it
-/// is.
-fn refusal(path: &str, (head, body): (Parts, Bytes)) -> EngineError {
-    let json: Option<Value> = serde_json::from_slice(&body).ok();
-    let message = json.as_ref().and_then(|json| json["message"].as_str());
-    let message = match message {
-        Some(message) => message.trim().to_owned(),
-        None => String::from_utf8_lossy(&body).trim().to_owned(),
-    };
+/// The error that a response tells: `message` of its JSON, else the text as it is.
+fn refusal(path: &str, head: &Parts, body: &[u8]) -> EngineError {
     EngineError::Refused {
         status: head.status.as_u16(),
-        message,
+        message: error_message(body),
         path: path.to_owned(),
+    }
+}
+
+/// The message in the body of an error: `message` of its JSON, else the text as it is.
+pub fn error_message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Message { message }) => message.trim().to_owned(),
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     }
 }

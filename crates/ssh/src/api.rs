@@ -83,6 +83,9 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
+/// The most bytes that a command may write to either stream when its output is captured.
+pub(crate) const MAX_OUTPUT: usize = 32 * 1024 * 1024;
+
 impl Output {
     /// Whether the status is 0.
     pub fn success(&self) -> bool {

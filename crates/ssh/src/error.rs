@@ -165,6 +165,15 @@ pub enum SshError {
         detail: String,
     },
 
+    /// A command wrote more than is captured. It was ended.
+    #[error("{step}: the command wrote more than {limit} bytes")]
+    TooMuchOutput {
+        /// What was being done.
+        step: String,
+        /// The most bytes for each of its streams.
+        limit: usize,
+    },
+
     /// Something on this side failed: a process, a file.
     #[error("cannot {action}")]
     Local {

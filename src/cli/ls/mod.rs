@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use rmachine_machine::Record;
 
 use super::App;
+use super::duration::MAX_SECONDS;
 use crate::error::{CommandError, Status};
 use cluster::Clusters;
 use filter::{Filter, Known};
@@ -32,7 +33,7 @@ pub struct Args {
     filters: Vec<Filter>,
 
     /// How long to wait for the machines, in seconds
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=MAX_SECONDS))]
     timeout: u64,
 
     /// "table", "json", or a Go template such as '{{.Name}} {{.URL}}'; with "table" before it, a
@@ -79,5 +80,33 @@ fn known<'a>(record: &'a Record, clusters: &'a Clusters) -> Known<'a> {
         driver: record.driver_name(),
         labels: &record.engine.labels,
         master: clusters.master_of(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn timeout_beyond_ten_years_is_rejected() {
+        for (seconds, is_read) in [
+            ("0", true),
+            ("315360000", true),
+            ("315360001", false),
+            ("18446744073709551615", false),
+            ("-1", false),
+        ] {
+            let line = Line::try_parse_from(["ls", &format!("--timeout={seconds}")]);
+            let read = line.is_ok_and(|line| line.args.timeout.to_string() == seconds);
+            assert_eq!(read, is_read, "{seconds}");
+        }
     }
 }

@@ -261,9 +261,18 @@ mod tests {
     #[test]
     fn what_is_malformed_is_told() {
         let table = [
-            (json!({"Env": "A=b"}), "Env is not a list"),
-            (json!({"Env": [1]}), "Env is not a text"),
-            (json!({"Labels": []}), "Labels is not an object"),
+            (
+                json!({"Env": "A=b"}),
+                "json: cannot unmarshal string into Go struct field Env of type []string",
+            ),
+            (
+                json!({"Env": [1]}),
+                "json: cannot unmarshal number into Go struct field Env of type string",
+            ),
+            (
+                json!({"Labels": []}),
+                "json: cannot unmarshal array into Go struct field Labels of type map[string]string",
+            ),
             (
                 json!({"Labels": {"com.docker.swarm.constraints": "node==a"}}),
                 "label com.docker.swarm.constraints is not a JSON list of texts: node==a",

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
-/// A field that is not of the type that the engine API gives it.
+/// A field that is not of the type that the engine API gives it, in the words of Go's decoder, as
+/// engines report it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{} is not {expected}", field(.pointer))]
+#[error("json: cannot unmarshal {found} into Go struct field {} of type {expected}", field(.pointer))]
 pub struct Malformed {
     pub(crate) pointer: &'static str,
+    /// The type of the value.
+    pub(crate) found: &'static str,
+    /// The type in the engine API.
     pub(crate) expected: &'static str,
 }
 
@@ -14,7 +18,27 @@ fn field(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
+/// The name of a value's type in Go's messages.
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 impl Malformed {
+    fn new(pointer: &'static str, value: &Value, expected: &'static str) -> Self {
+        Self {
+            pointer,
+            found: type_name(value),
+            expected,
+        }
+    }
+
     /// The field, as in `HostConfig.Memory`.
     pub fn field(&self) -> String {
         field(self.pointer)
@@ -22,10 +46,11 @@ impl Malformed {
 }
 
 pub(crate) fn number(config: &Value, pointer: &'static str) -> Result<i64, Malformed> {
-    let expected = "a whole number";
     match config.pointer(pointer) {
         None | Some(Value::Null) => Ok(0),
-        Some(value) => value.as_i64().ok_or(Malformed { pointer, expected }),
+        Some(value) => value
+            .as_i64()
+            .ok_or_else(|| Malformed::new(pointer, value, "int64")),
     }
 }
 
@@ -37,10 +62,11 @@ pub(crate) fn text_of<'a>(
     value: Option<&'a Value>,
     pointer: &'static str,
 ) -> Result<&'a str, Malformed> {
-    let expected = "a text";
     match value {
         None | Some(Value::Null) => Ok(""),
-        Some(value) => value.as_str().ok_or(Malformed { pointer, expected }),
+        Some(value) => value
+            .as_str()
+            .ok_or_else(|| Malformed::new(pointer, value, "string")),
     }
 }
 
@@ -55,11 +81,10 @@ pub(crate) fn texts<'a>(
 }
 
 pub(crate) fn items<'a>(value: &'a Value, pointer: &'static str) -> Result<&'a [Value], Malformed> {
-    let expected = "a list";
     match value {
         Value::Null => Ok(&[]),
         Value::Array(items) => Ok(items),
-        _ => Err(Malformed { pointer, expected }),
+        other => Err(Malformed::new(pointer, other, "[]string")),
     }
 }
 
@@ -67,13 +92,12 @@ pub(crate) fn entries<'a>(
     config: &'a Value,
     pointer: &'static str,
 ) -> Result<Vec<(&'a str, &'a Value)>, Malformed> {
-    let expected = "an object";
     match config.pointer(pointer) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Object(map)) => Ok(map
             .iter()
             .map(|(key, value)| (key.as_str(), value))
             .collect()),
-        Some(_) => Err(Malformed { pointer, expected }),
+        Some(other) => Err(Malformed::new(pointer, other, "map[string]string")),
     }
 }

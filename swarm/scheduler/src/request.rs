@@ -268,11 +268,11 @@ mod tests {
             ),
             (
                 json!({"HostConfig": {"Links": "c1"}}),
-                "HostConfig.Links is not a list",
+                "json: cannot unmarshal string into Go struct field HostConfig.Links of type []string",
             ),
             (
                 json!({"HostConfig": {"Memory": 1.5}}),
-                "HostConfig.Memory is not a whole number",
+                "json: cannot unmarshal number into Go struct field HostConfig.Memory of type int64",
             ),
         ];
         for (config, expected) in table {

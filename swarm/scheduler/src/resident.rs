@@ -237,7 +237,10 @@ mod tests {
     fn a_field_of_another_type_is_told() {
         let inspect = json!({"Id": "abc", "HostConfig": {"Memory": "1g"}});
         let error = Resident::from_inspect(&inspect).expect_err("malformed");
-        assert_eq!(error.to_string(), "HostConfig.Memory is not a whole number");
+        assert_eq!(
+            error.to_string(),
+            "json: cannot unmarshal string into Go struct field HostConfig.Memory of type int64"
+        );
         assert_eq!(error.field(), "HostConfig.Memory");
     }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
-use rmachine_engine::ApiVersion;
+use rmachine_engine::{ApiVersion, ReadError};
 use serde_json::Value;
 
 use super::body::ClientBody;
@@ -107,18 +106,15 @@ impl Api {
 /// # Errors
 /// Every way in which a client can fail to send JSON.
 pub async fn read_json(body: ClientBody) -> Result<Value, ApiError> {
-    let reading = Limited::new(body, LONGEST_JSON).collect();
+    let reading = rmachine_engine::read_bounded(body, LONGEST_JSON);
     let read = tokio::time::timeout(JSON_LIMIT, reading).await;
     let read = read.map_err(|_| ApiError::TooSlow {
         seconds: JSON_LIMIT.as_secs(),
     })?;
-    let content = read.map_err(|error| match error.is::<LengthLimitError>() {
-        true => ApiError::TooLong {
-            limit: LONGEST_JSON,
-        },
-        false => ApiError::Body(error.to_string()),
+    let content = read.map_err(|error| match error {
+        ReadError::TooLong { limit } => ApiError::TooLong { limit },
+        ReadError::Broken(error) => ApiError::Body(error.to_string()),
     })?;
-    let content = content.to_bytes();
     if content.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
     }

@@ -1,5 +1,6 @@
 //! Containers: most of what is asked goes on to the one engine that has the container.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use super::path::encode;
 use super::route::{Route, handler};
 use super::{ApiError, Kind};
 use crate::cluster::{ContainerRef, ListQuery, NodeEngine, PlaceError, corrected};
+use crate::json;
 use crate::listen::Served;
 
 mod place;
@@ -151,8 +153,8 @@ async fn with_sizes(call: &Call, list: Vec<u8>) -> Result<Served, ApiError> {
     for item in &mut list {
         let sizes = item["Id"].as_str().and_then(|id| known.remove(id));
         if let Some([rw, root_fs]) = sizes {
-            item["SizeRw"] = rw;
-            item["SizeRootFs"] = root_fs;
+            json::insert(item, "SizeRw", rw);
+            json::insert(item, "SizeRootFs", root_fs);
         }
     }
     Ok(answer::json(StatusCode::OK, &Value::Array(list)))
@@ -232,18 +234,14 @@ fn give_address(bindings: &mut Value, ip: &str) {
         return;
     };
     for binding in bindings.iter_mut() {
-        if matches!(binding["HostIp"].as_str(), Some("0.0.0.0" | "::" | "")) {
-            binding["HostIp"] = json!(ip);
+        if let Some(Value::String(host)) = binding.get_mut("HostIp")
+            && matches!(host.as_str(), "0.0.0.0" | "::" | "")
+        {
+            ip.clone_into(host);
         }
     }
-    let mut seen = Vec::with_capacity(bindings.len());
-    bindings.retain(|binding| {
-        let is_new = !seen.contains(binding);
-        if is_new {
-            seen.push(binding.clone());
-        }
-        is_new
-    });
+    let mut seen = BTreeSet::new();
+    bindings.retain(|binding| seen.insert(binding.to_string()));
 }
 
 /// Passes on what changes nothing that is listed.
@@ -266,7 +264,9 @@ async fn act(call: Call) -> Result<Served, ApiError> {
     let container = call.container()?;
     let patience = match (call.suffix, call.query.number::<i64>("t")?) {
         ("/stop" | "/restart", Some(seconds)) => match u64::try_from(seconds) {
-            Ok(seconds) => ACTION.saturating_add(Duration::from_secs(seconds)),
+            Ok(seconds) => ACTION
+                .saturating_add(Duration::from_secs(seconds))
+                .min(PATIENT),
             Err(_) => PATIENT,
         },
         // How long the container itself asks for, only its engine knows.

@@ -4,6 +4,7 @@ use rswarm_scheduler::{Directives, Expression, Request, SWARM_ID_LABEL};
 use serde_json::{Map, Value, json};
 
 use super::ApiError;
+use crate::json::{self, Field};
 
 /// Clients of 2014 send these beside `HostConfig`; engines read them only inside it.
 const MOVED: [(&str, &str); 4] = [
@@ -12,6 +13,38 @@ const MOVED: [(&str, &str); 4] = [
     ("CpuShares", "CpuShares"),
     ("Cpuset", "CpusetCpus"),
 ];
+
+const BODY: &str = "runconfig.ContainerConfigWrapper";
+
+const IMAGE: Field = Field {
+    key: "Image",
+    name: "ContainerConfigWrapper.Image",
+    go_type: "string",
+};
+
+const LABELS: Field = Field {
+    key: "Labels",
+    name: "ContainerConfigWrapper.Labels",
+    go_type: "map[string]string",
+};
+
+const HOST_CONFIG: Field = Field {
+    key: "HostConfig",
+    name: "ContainerConfigWrapper.HostConfig",
+    go_type: "container.HostConfig",
+};
+
+const NETWORKING_CONFIG: Field = Field {
+    key: "NetworkingConfig",
+    name: "ContainerConfigWrapper.NetworkingConfig",
+    go_type: "network.NetworkingConfig",
+};
+
+const ENDPOINTS: Field = Field {
+    key: "EndpointsConfig",
+    name: "NetworkingConfig.NetworkingConfig.EndpointsConfig",
+    go_type: "map[string]*network.EndpointSettings",
+};
 
 /// A container that is to be created: what engines are told, and what the scheduler is.
 #[derive(Clone, Debug)]
@@ -27,15 +60,21 @@ impl Blueprint {
     /// # Errors
     /// [`ApiError::Invalid`].
     pub fn read(mut config: Value, swarm_id: String) -> Result<Self, ApiError> {
-        if !config.is_object() {
-            let message = "the configuration of the container is not an object";
+        if config.is_null() {
+            let message = "Config cannot be empty in order to create a container";
             return Err(ApiError::Invalid(message.to_owned()));
         }
-        move_older_fields(&mut config);
+        let fields = json::body(&mut config, BODY)?;
+        IMAGE.text(fields)?;
+        if let Some(networking) = NETWORKING_CONFIG.object(fields)? {
+            ENDPOINTS.object(networking)?;
+        }
+        HOST_CONFIG.object(fields)?;
+        move_older_fields(fields)?;
         let invalid = |error: &dyn std::error::Error| ApiError::Invalid(error.to_string());
         let directives = Directives::read(&config).map_err(|error| invalid(&error))?;
         directives.write(&mut config);
-        let labels = object(&mut config, "Labels")?;
+        let labels = LABELS.object_mut(json::body(&mut config, BODY)?)?;
         labels.insert(SWARM_ID_LABEL.to_owned(), Value::String(swarm_id));
         Ok(Self { config, directives })
     }
@@ -95,9 +134,11 @@ impl Blueprint {
 
     /// The network mode becomes the network's own name: `node-1/back` is `back` for the engine.
     pub fn set_network_mode(&mut self, written: &str, name: &str) {
-        let mode = &mut self.config["HostConfig"]["NetworkMode"];
-        if mode.as_str() == Some(written) {
-            *mode = Value::String(name.to_owned());
+        let mode = self.config.pointer_mut("/HostConfig/NetworkMode");
+        if let Some(Value::String(mode)) = mode
+            && mode == written
+        {
+            name.clone_into(mode);
         }
     }
 
@@ -132,12 +173,9 @@ pub fn without_node(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, name)| name)
 }
 
-fn move_older_fields(config: &mut Value) {
+fn move_older_fields(fields: &mut Map<String, Value>) -> Result<(), ApiError> {
     for (older, newer) in MOVED {
-        let Some(value) = config
-            .as_object_mut()
-            .and_then(|all| all.shift_remove(older))
-        else {
+        let Some(value) = fields.shift_remove(older) else {
             continue;
         };
         let is_given = match &value {
@@ -145,20 +183,12 @@ fn move_older_fields(config: &mut Value) {
             Value::String(text) => !text.is_empty(),
             _ => false,
         };
-        if is_given && let Ok(host) = object(config, "HostConfig") {
+        if is_given {
+            let host = HOST_CONFIG.object_mut(fields)?;
             host.insert(newer.to_owned(), value);
         }
     }
-}
-
-/// The object of this name, made if there is none.
-fn object<'a>(config: &'a mut Value, name: &str) -> Result<&'a mut Map<String, Value>, ApiError> {
-    let value = &mut config[name];
-    if value.is_null() {
-        *value = Value::Object(Map::new());
-    }
-    let invalid = || ApiError::Invalid(format!("{name} is not an object"));
-    value.as_object_mut().ok_or_else(invalid)
+    Ok(())
 }
 
 fn without_nodes(endpoints: &mut Value) {
@@ -294,17 +324,48 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
-        for (config, told) in [
+    fn malformed_bodies_are_rejected_in_an_engines_words() {
+        let field = |found: &str, field: &str, go_type: &str| {
+            format!("json: cannot unmarshal {found} into Go struct field {field} of type {go_type}")
+        };
+        for (config, message) in [
+            (
+                json!(null),
+                "Config cannot be empty in order to create a container".to_owned(),
+            ),
             (
                 json!([]),
-                "the configuration of the container is not an object",
+                format!("json: cannot unmarshal array into Go value of type {BODY}"),
             ),
-            (json!({"Env": "x"}), "Env is not a list"),
-            (json!({"Labels": "x"}), "Labels is not an object"),
+            (json!({"Image": 5}), field("number", IMAGE.name, "string")),
+            (json!({"Env": "x"}), field("string", "Env", "[]string")),
+            (
+                json!({"Labels": "x"}),
+                field("string", "Labels", "map[string]string"),
+            ),
+            (
+                json!({"HostConfig": "x"}),
+                field("string", HOST_CONFIG.name, "container.HostConfig"),
+            ),
+            (
+                json!({"HostConfig": [], "Memory": 5}),
+                field("array", HOST_CONFIG.name, "container.HostConfig"),
+            ),
+            (
+                json!({"NetworkingConfig": 5}),
+                field("number", NETWORKING_CONFIG.name, "network.NetworkingConfig"),
+            ),
+            (
+                json!({"HostConfig": 1, "NetworkingConfig": {"EndpointsConfig": {"a": {}}}}),
+                field("number", HOST_CONFIG.name, "container.HostConfig"),
+            ),
+            (
+                json!({"NetworkingConfig": {"EndpointsConfig": [1]}}),
+                field("array", ENDPOINTS.name, ENDPOINTS.go_type),
+            ),
         ] {
             let error = Blueprint::read(config, String::new()).unwrap_err();
-            assert_eq!(error.to_string(), told);
+            assert_eq!(error.to_string(), message);
             assert_eq!(error.status(), 400);
         }
         let bad = blueprint(json!({"Env": ["constraint:a==b"]}));

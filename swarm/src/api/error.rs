@@ -4,6 +4,8 @@ use std::io;
 use http::StatusCode;
 use rmachine_engine::EngineError;
 
+use crate::json::TypeMismatch;
+
 /// Why a client does not get what it asks for, with Docker's status for it.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -166,6 +168,12 @@ impl ApiError {
             name: name.to_owned(),
             candidates: Vec::new(),
         }
+    }
+}
+
+impl From<TypeMismatch> for ApiError {
+    fn from(error: TypeMismatch) -> Self {
+        Self::Invalid(error.to_string())
     }
 }
 

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
-use rmachine_engine::{ApiVersion, Body, EngineBody, EngineError, full};
+use rmachine_engine::{
+    ApiVersion, Body, Buffered, EngineBody, EngineError, ResponseKind, error_message, full,
+};
 use serde_json::Value;
 
 use super::ApiError;
@@ -27,9 +29,6 @@ pub const WORK: Duration = Duration::from_secs(1800);
 
 /// How long an answer may take that begins when something happens: a container ends.
 pub const PATIENT: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// The most that is read of an engine's answer which is looked into: its largest lists have less.
-const LONGEST_ANSWER: usize = 256 << 20;
 
 /// What belongs to one connection, not to the request that comes over it.
 const HOP_BY_HOP: [HeaderName; 10] = [
@@ -160,79 +159,78 @@ impl NodeEngine {
         Ok(passed(answer))
     }
 
-    /// Sends a request and reads the whole answer, which is one of success.
+    /// Sends a request and reads the whole response, which is one of success.
     ///
     /// # Errors
-    /// [`ApiError::Engine`], also for a refusal, with the engine's words.
+    /// [`ApiError::Engine`], also for an error of the engine, with its message.
     pub(super) async fn whole(
         &self,
         outgoing: Outgoing,
         client: Option<ApiVersion>,
         patience: Duration,
     ) -> Result<(StatusCode, Bytes), ApiError> {
-        let path = outgoing.path.clone();
-        let answer = self.send(outgoing, client, patience).await?;
-        let status = answer.status();
-        let reading = self.read(answer, &path);
-        let read = tokio::time::timeout(patience.max(LOOKUP), reading).await;
-        let content = read.map_err(|_| {
-            self.failed(EngineError::Deadline {
-                endpoint: self.engine.endpoint().to_string(),
-                waiting_for: path.clone(),
-                limit: patience,
-            })
-        })??;
-        match status.is_success() {
-            true => Ok((status, content)),
-            false => Err(self.refused(status, &content, &path)),
-        }
+        let (status, content) = self.buffered(outgoing, client, patience).await?;
+        Ok((status, content.into_bytes()))
     }
 
-    /// Sends a request and reads the JSON of the answer.
+    /// Sends a request and reads the JSON of the response.
     ///
     /// # Errors
-    /// [`ApiError::Engine`], also for a refusal, with the engine's words.
+    /// [`ApiError::Engine`], also for an error of the engine, with its message.
     pub(super) async fn json(
         &self,
         outgoing: Outgoing,
         client: Option<ApiVersion>,
         patience: Duration,
     ) -> Result<Value, ApiError> {
-        let (_, content) = self.whole(outgoing, client, patience).await?;
-        if content.is_empty() {
-            return Ok(Value::Null);
+        let (_, content) = self.buffered(outgoing, client, patience).await?;
+        content
+            .json()
+            .map_err(|error| self.protocol(error.to_string()))
+    }
+
+    async fn buffered(
+        &self,
+        outgoing: Outgoing,
+        client: Option<ApiVersion>,
+        patience: Duration,
+    ) -> Result<(StatusCode, Buffered), ApiError> {
+        let path = outgoing.path.clone();
+        let kind = ResponseKind::of(&outgoing.method, &path);
+        let response = self.send(outgoing, client, patience).await?;
+        let status = response.status();
+        let limit = patience.max(LOOKUP);
+        let reading = self.engine.read(response, kind, &path);
+        let read = tokio::time::timeout(limit, reading).await;
+        let read = read.unwrap_or_else(|_| {
+            Err(EngineError::Deadline {
+                endpoint: self.engine.endpoint().to_string(),
+                waiting_for: path.clone(),
+                limit,
+            })
+        });
+        let content = read.map_err(|source| self.failed(source))?;
+        if !status.is_success() {
+            return Err(self.refused(status, content.as_ref(), &path));
         }
-        serde_json::from_slice(&content).map_err(|error| self.protocol(error.to_string()))
+        Ok((status, content))
     }
 
     /// Reads why an engine refused.
-    pub(super) async fn refusal(&self, answer: Response<EngineBody>, path: &str) -> ApiError {
-        let status = answer.status();
-        match tokio::time::timeout(LOOKUP, self.read(answer, path)).await {
-            Ok(Ok(content)) => self.refused(status, &content, path),
-            Ok(Err(error)) => error,
+    pub(super) async fn refusal(&self, response: Response<EngineBody>, path: &str) -> ApiError {
+        let status = response.status();
+        let reading = self.engine.read(response, ResponseKind::Error, path);
+        match tokio::time::timeout(LOOKUP, reading).await {
+            Ok(Ok(content)) => self.refused(status, content.as_ref(), path),
+            Ok(Err(source)) => self.failed(source),
             Err(_) => self.refused(status, b"", path),
         }
     }
 
-    async fn read(&self, answer: Response<EngineBody>, path: &str) -> Result<Bytes, ApiError> {
-        let body = http_body_util::Limited::new(answer.into_body(), LONGEST_ANSWER);
-        let collected = body.collect().await;
-        let collected =
-            collected.map_err(|error| self.protocol(format!("its answer to {path}: {error}")))?;
-        Ok(collected.to_bytes())
-    }
-
     fn refused(&self, status: StatusCode, content: &[u8], path: &str) -> ApiError {
-        let json: Option<Value> = serde_json::from_slice(content).ok();
-        let message = json.as_ref().and_then(|json| json["message"].as_str());
-        let message = match message {
-            Some(message) => message.trim().to_owned(),
-            None => String::from_utf8_lossy(content).trim().to_owned(),
-        };
         self.failed(EngineError::Refused {
             status: status.as_u16(),
-            message,
+            message: error_message(content),
             path: path.to_owned(),
         })
     }

@@ -50,14 +50,6 @@ impl ImageName {
         }
     }
 
-    /// The registry that has it.
-    pub fn registry(&self) -> &str {
-        match self.repository.split_once('/') {
-            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-            _ => DOCKER_HUB,
-        }
-    }
-
     /// The parameters of a pull: without a tag an engine would pull all.
     pub fn pull_query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -72,7 +64,7 @@ impl ImageName {
 }
 
 /// Where images are that name no registry.
-pub const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB: &str = "docker.io";
 
 /// The name without what engines leave out of it: the hub, and `library/` before a name alone.
 fn familiar(repository: &str) -> &str {
@@ -92,59 +84,34 @@ mod tests {
 
     #[test]
     fn names_are_read_as_engines_list_them() {
-        for (text, listed, registry, query) in [
-            (
-                "busybox",
-                "busybox:latest",
-                DOCKER_HUB,
-                "fromImage=busybox&tag=latest",
-            ),
+        for (text, listed, query) in [
+            ("busybox", "busybox:latest", "fromImage=busybox&tag=latest"),
             (
                 "docker.io/library/busybox:1",
                 "busybox:1",
-                DOCKER_HUB,
                 "fromImage=busybox&tag=1",
             ),
-            (
-                "library/busybox:1",
-                "busybox:1",
-                DOCKER_HUB,
-                "fromImage=busybox&tag=1",
-            ),
-            (
-                "docker.io/a/b",
-                "a/b:latest",
-                DOCKER_HUB,
-                "fromImage=a%2Fb&tag=latest",
-            ),
+            ("library/busybox:1", "busybox:1", "fromImage=busybox&tag=1"),
+            ("docker.io/a/b", "a/b:latest", "fromImage=a%2Fb&tag=latest"),
             (
                 "reg.io/a/b:2",
                 "reg.io/a/b:2",
-                "reg.io",
                 "fromImage=reg.io%2Fa%2Fb&tag=2",
             ),
             (
                 "h:5000/a",
                 "h:5000/a:latest",
-                "h:5000",
                 "fromImage=h%3A5000%2Fa&tag=latest",
             ),
             (
                 "localhost/a:x",
                 "localhost/a:x",
-                "localhost",
                 "fromImage=localhost%2Fa&tag=x",
             ),
-            (
-                "a:1@sha256:f",
-                "a@sha256:f",
-                DOCKER_HUB,
-                "fromImage=a&tag=sha256%3Af",
-            ),
+            ("a:1@sha256:f", "a@sha256:f", "fromImage=a&tag=sha256%3Af"),
         ] {
             let name = ImageName::read(text);
             assert_eq!(name.listed(), listed);
-            assert_eq!(name.registry(), registry);
             assert_eq!(name.pull_query(), query);
         }
     }

@@ -18,6 +18,7 @@ use super::fanout;
 use super::forward::{LOOKUP, Outgoing, WORK};
 use super::image_name::ImageName;
 use super::path::encode;
+use super::registry_auth::credentials;
 use super::route::{Route, handler};
 use super::system::{anywhere, text_of};
 use super::{Api, ApiError, Kind, pull};
@@ -89,11 +90,7 @@ async fn search(call: Call) -> Result<Served, ApiError> {
     anywhere(call, "/images/search".to_owned()).await
 }
 
-async fn distribution(mut call: Call) -> Result<Served, ApiError> {
-    let image = ImageName::read(&call.name);
-    if let Some(login) = call.api.inner.logins.of(&image, &call.headers) {
-        call.headers.insert(super::logins::REGISTRY_AUTH, login);
-    }
+async fn distribution(call: Call) -> Result<Served, ApiError> {
     let path = format!("/distribution/{}/json", encode(&call.name));
     anywhere(call, path).await
 }
@@ -115,7 +112,7 @@ fn pull_everywhere(call: Call) -> Result<Served, ApiError> {
         tag if tag.contains(':') => ImageName::read(&format!("{from}@{tag}")),
         tag => ImageName::read(&format!("{from}:{tag}")),
     };
-    let login = call.api.inner.logins.of(&image, &call.headers);
+    let login = credentials(&call.headers);
     let query = call.query.encoded().unwrap_or_default();
     let what = image.listed();
     let (told, mut telling) = mpsc::channel::<Value>(64);
@@ -126,13 +123,8 @@ fn pull_everywhere(call: Call) -> Result<Served, ApiError> {
             let (told, what) = (told.clone(), what.clone());
             async move { pull_on(&node, &query, login, &what, &told).await }
         });
-        let mut failed = false;
-        for (node, pulled) in pulls.await {
+        for (node, _) in pulls.await {
             call.api.cluster().touched_images(&node.about.addr);
-            failed |= pulled.is_err();
-        }
-        if !failed {
-            call.api.inner.logins.used(&image, &call.headers);
         }
     };
     // The pulls go on as long as the client listens.

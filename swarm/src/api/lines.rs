@@ -36,13 +36,17 @@ impl Lines {
                 return Ok(Some(line));
             }
             let Some(frame) = self.body.frame().await else {
-                self.take(true);
+                self.take(self.buffer.len());
                 return Ok(self.ready.pop_front());
             };
             let frame = frame.map_err(|error| error.to_string())?;
             if let Ok(chunk) = frame.into_data() {
+                // What came before holds no end of a line.
+                let searched = self.buffer.len();
                 self.buffer.extend_from_slice(&chunk);
-                self.take(false);
+                if let Some(newline) = chunk.iter().rposition(|byte| *byte == b'\n') {
+                    self.take(searched + newline + 1);
+                }
                 if self.buffer.len() > LONGEST_LINE {
                     return Err(format!("a line is longer than {LONGEST_LINE} bytes"));
                 }
@@ -50,13 +54,9 @@ impl Lines {
         }
     }
 
-    fn take(&mut self, ended: bool) {
-        let end = match self.buffer.iter().rposition(|byte| *byte == b'\n') {
-            _ if ended => self.buffer.len(),
-            Some(newline) => newline + 1,
-            None => return,
-        };
-        let whole: Vec<u8> = self.buffer.drain(..end).collect();
+    /// Parses this many bytes.
+    fn take(&mut self, length: usize) {
+        let whole: Vec<u8> = self.buffer.drain(..length).collect();
         let values = serde_json::Deserializer::from_slice(&whole).into_iter();
         self.ready.extend(values.map_while(Result::ok));
     }

@@ -22,7 +22,6 @@ mod image_name;
 mod images;
 mod info;
 mod lines;
-mod logins;
 mod merge;
 mod networks;
 mod path;
@@ -30,6 +29,7 @@ mod pull;
 mod query;
 mod recent;
 mod refused;
+mod registry_auth;
 mod route;
 mod system;
 mod tree;
@@ -54,7 +54,6 @@ use crate::listen::Served;
 use build::Builds;
 use call::Call;
 use exec::Execs;
-use logins::Logins;
 use query::Query;
 use tree::Tree;
 
@@ -107,7 +106,6 @@ struct Inner {
     cluster: Cluster,
     settings: ApiSettings,
     execs: Execs,
-    logins: Logins,
     tree: Mutex<Tree>,
     builds: Builds,
     window: Mutex<Option<(Instant, ApiWindow)>>,
@@ -121,7 +119,6 @@ impl Api {
                 cluster,
                 settings,
                 execs: Execs::default(),
-                logins: Logins::default(),
                 tree: Mutex::default(),
                 builds: Builds::default(),
                 window: Mutex::default(),

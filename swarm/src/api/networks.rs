@@ -16,6 +16,7 @@ use super::route::{Route, handler};
 use super::system::text_of;
 use super::{Api, ApiError, Kind, answer};
 use crate::cluster::{NodeEngine, NodeObjects, Object};
+use crate::json::{self, Field};
 use crate::listen::Served;
 
 /// The rows of this group.
@@ -34,6 +35,18 @@ pub const ROUTES: &[Route] = &[
 const SHORT_ID: usize = 12;
 
 const LOCAL: &str = "local";
+
+const NAME: Field = Field {
+    key: "Name",
+    name: "NetworkCreateRequest.Name",
+    go_type: "string",
+};
+
+const DRIVER: Field = Field {
+    key: "Driver",
+    name: "NetworkCreateRequest.Driver",
+    go_type: "string",
+};
 
 const BUILT_IN: [&str; 3] = ["bridge", "host", "none"];
 
@@ -89,7 +102,8 @@ fn listed(lists: &[NodeObjects], filters: &Filters) -> Value {
                 continue;
             }
             if is_local {
-                shown["Name"] = json!(format!("{}/{}", list.node.about.name, name_of(network)));
+                let name = format!("{}/{}", list.node.about.name, name_of(network));
+                json::insert(&mut shown, "Name", name);
             }
             networks.insert(&network.id, shown);
         }
@@ -145,46 +159,51 @@ async fn inspect(call: Call) -> Result<Served, ApiError> {
         return Err(ApiError::Nodes(failed));
     };
     for mut other in done {
-        merge(&mut network["Containers"], other["Containers"].take());
+        let containers = other.get_mut("Containers").map(Value::take);
+        if let (Value::Object(network), Some(containers)) = (&mut network, containers) {
+            let known = network.entry("Containers").or_insert(Value::Null);
+            merge(known, containers);
+        }
     }
     Ok(answer::json(StatusCode::OK, &network))
 }
 
 async fn create(call: Call) -> Result<Served, ApiError> {
     let mut config = read_json(call.body).await?;
-    let written = text_of(&config["Name"]).to_owned();
+    let fields = json::body(&mut config, "types.NetworkCreateRequest")?;
+    let written = NAME.text(fields)?.to_owned();
+    let driver = DRIVER.text(fields)?.to_owned();
     let pinned = written
         .split_once('/')
         .map(|(node, name)| (node.to_owned(), name.to_owned()));
     let node = match &pinned {
         Some((node, name)) => {
-            config["Name"] = json!(name);
+            json::insert(&mut config, "Name", name.as_str());
             let found = call.api.cluster().engine(node);
             found.ok_or_else(|| ApiError::not_found(Kind::Node, node))?
         }
         None => call.api.scheduled()?,
     };
-    let driver = text_of(&config["Driver"]);
-    let node = match driver {
+    let node = match driver.as_str() {
         "" | "overlay" if pinned.is_none() => {
             let wide = call.api.node_with_wide_networks().await;
             match wide {
                 Some((node, needs_attachable)) => {
-                    config["Driver"] = json!("overlay");
+                    json::insert(&mut config, "Driver", "overlay");
                     if needs_attachable {
-                        config["Attachable"] = json!(true);
+                        json::insert(&mut config, "Attachable", true);
                     }
                     node
                 }
                 None if driver.is_empty() => {
-                    config["Driver"] = json!("bridge");
+                    json::insert(&mut config, "Driver", "bridge");
                     node
                 }
                 None => node,
             }
         }
         "" => {
-            config["Driver"] = json!("bridge");
+            json::insert(&mut config, "Driver", "bridge");
             node
         }
         _ => node,
@@ -229,7 +248,17 @@ async fn remove(call: Call) -> Result<Served, ApiError> {
 /// nodes nor containers by their names in the cluster.
 async fn join(call: Call) -> Result<Served, ApiError> {
     let mut config = read_json(call.body).await?;
-    let written = text_of(&config["Container"]).to_owned();
+    let (go_type, container) = match call.suffix {
+        "/connect" => ("types.NetworkConnect", "NetworkConnect.Container"),
+        _ => ("types.NetworkDisconnect", "NetworkDisconnect.Container"),
+    };
+    let container = Field {
+        key: "Container",
+        name: container,
+        go_type: "string",
+    };
+    let fields = json::body(&mut config, go_type)?;
+    let written = container.text(fields)?.to_owned();
     let lists = call.api.cluster().networks();
     let container = match call.api.container(&written) {
         Ok(container) => container,
@@ -245,7 +274,7 @@ async fn join(call: Call) -> Result<Served, ApiError> {
         }
         Err(error) => return Err(error),
     };
-    config["Container"] = json!(*container.id);
+    json::insert(&mut config, "Container", &*container.id);
     let addr = &container.node.about.addr;
     let mut here = matching(&lists, &call.name).into_iter();
     let here = here.find(|(node, _)| node.about.addr == *addr);
@@ -269,7 +298,8 @@ async fn prune(call: Call) -> Result<Served, ApiError> {
         let outgoing = Outgoing::new(Method::POST, "/networks/prune").query(query.as_deref());
         async move {
             let mut pruned = node.json(outgoing, call.client, WORK).await?;
-            let names = pruned["NetworksDeleted"].as_array_mut();
+            let names = pruned.get_mut("NetworksDeleted");
+            let names = names.and_then(Value::as_array_mut);
             for name in names.into_iter().flatten() {
                 *name = json!(format!("{}/{}", node.about.name, text_of(name)));
             }

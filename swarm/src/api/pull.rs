@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::ApiError;
 use super::forward::{Outgoing, WORK};
 use super::lines::{Lines, error_of};
-use super::logins::REGISTRY_AUTH;
+use super::registry_auth::REGISTRY_AUTH;
 use crate::cluster::NodeEngine;
 
 /// Pulls on one node, to the end.

@@ -62,19 +62,13 @@ async fn info(call: Call) -> Result<Served, ApiError> {
     Ok(answer::raw_json(content))
 }
 
-/// Any engine can ask a registry whether it takes a login, which is remembered if so.
+/// Any engine can ask a registry whether it takes a login. The login is not kept: clients send it
+/// with each request that needs it.
 async fn auth(call: Call) -> Result<Served, ApiError> {
     let login = read_json(call.body).await?;
     let outgoing = Outgoing::new(Method::POST, "/auth").json(login.to_string());
-    let answer = call
-        .api
-        .any_node()?
-        .pass(outgoing, call.client, ACTION)
-        .await?;
-    if answer.status().is_success() {
-        call.api.inner.logins.accepted(&login);
-    }
-    Ok(answer)
+    let node = call.api.any_node()?;
+    node.pass(outgoing, call.client, ACTION).await
 }
 
 async fn disk_usage(call: Call) -> Result<Served, ApiError> {

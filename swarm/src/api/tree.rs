@@ -52,7 +52,8 @@ impl Tree {
 
     /// The lines of each node, in the natural order of their names.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.order.iter().map(|&index| &*self.nodes[index].lines)
+        let nodes = self.order.iter();
+        nodes.filter_map(|&index| self.nodes.get(index).map(|shown| &*shown.lines))
     }
 
     /// What they come to.
@@ -61,12 +62,12 @@ impl Tree {
         for Shown { node, .. } in &self.nodes {
             let counts = [node.counts.running, node.counts.paused, node.counts.stopped];
             for (sum, count) in sums.containers.iter_mut().zip(counts) {
-                *sum += count;
+                *sum = sum.saturating_add(count);
             }
             sums.nodes += 1;
-            sums.images += node.images;
-            sums.cpus += node.total.cpus;
-            sums.memory += node.total.memory;
+            sums.images = sums.images.saturating_add(node.images);
+            sums.cpus = sums.cpus.saturating_add(node.total.cpus);
+            sums.memory = sums.memory.saturating_add(node.total.memory);
         }
         sums
     }

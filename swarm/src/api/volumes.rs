@@ -16,6 +16,7 @@ use super::route::{Route, handler};
 use super::system::text_of;
 use super::{Api, ApiError, Kind, answer};
 use crate::cluster::{NodeEngine, NodeObjects, Object};
+use crate::json::{self, Field};
 use crate::listen::Served;
 use rswarm_scheduler::Directives;
 
@@ -29,6 +30,12 @@ pub const ROUTES: &[Route] = &[
 ];
 
 const LOCAL: &str = "local";
+
+const NAME: Field = Field {
+    key: "Name",
+    name: "VolumeCreateBody.Name",
+    go_type: "string",
+};
 
 /// The nodes to which a container with this local volume should go: those that have it, unless
 /// none has, or all.
@@ -106,7 +113,8 @@ fn listed(lists: &[NodeObjects], filters: &Filters) -> Vec<Value> {
                 continue;
             };
             if is_local {
-                shown["Name"] = json!(format!("{}/{}", list.node.about.name, volume.id));
+                let name = format!("{}/{}", list.node.about.name, volume.id);
+                json::insert(&mut shown, "Name", name);
             }
             if is_wanted(&shown, &list.node, filters) {
                 volumes.push(shown);
@@ -145,15 +153,13 @@ async fn inspect(call: Call) -> Result<Served, ApiError> {
 
 /// On every node, as containers may come to any; on one for `NODE/name`, on some for a whitelist.
 async fn create(call: Call) -> Result<Served, ApiError> {
-    let mut config = match read_json(call.body).await? {
-        Value::Null => json!({}),
-        config => config,
-    };
-    let written = text_of(&config["Name"]).to_owned();
+    let mut config = read_json(call.body).await?;
+    let fields = json::body(&mut config, "volume.VolumeCreateBody")?;
+    let written = NAME.text(fields)?.to_owned();
     let mut nodes = call.api.healthy()?;
     match written.split_once('/') {
         Some((node, name)) => {
-            config["Name"] = json!(name);
+            json::insert(&mut config, "Name", name);
             nodes.retain(|healthy| is_called(healthy, node));
             if nodes.is_empty() {
                 return Err(ApiError::not_found(Kind::Node, node));
@@ -166,7 +172,7 @@ async fn create(call: Call) -> Result<Served, ApiError> {
         }
     }
     if text_of(&config["Name"]).is_empty() {
-        config["Name"] = json!(random_id());
+        json::insert(&mut config, "Name", random_id());
     }
     let body = config.to_string();
     let parts = fanout::each(nodes, |node| {
@@ -229,7 +235,8 @@ async fn prune(call: Call) -> Result<Served, ApiError> {
         async move {
             let mut pruned = node.json(outgoing, call.client, WORK).await?;
             api.cluster().touched_volumes(&node.about.addr);
-            let names = pruned["VolumesDeleted"].as_array_mut();
+            let names = pruned.get_mut("VolumesDeleted");
+            let names = names.and_then(Value::as_array_mut);
             for name in names.into_iter().flatten() {
                 *name = json!(format!("{}/{}", node.about.name, text_of(name)));
             }

@@ -24,15 +24,15 @@ pub struct Args {
     advertise: Option<String>,
 
     /// How often the engine is registered anew
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::duration)]
     heartbeat: Duration,
 
     /// How long the entry lasts when it is not registered anew
-    #[arg(long, value_name = "TIME", default_value = "180s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "180s", value_parser = super::duration)]
     ttl: Duration,
 
     /// A random time up to this passes before the first registration
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = super::duration)]
     delay: Duration,
 }
 

@@ -10,7 +10,7 @@ pub struct Args {
     store: StoreArgs,
 
     /// How long to wait for the discovery
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::duration)]
     timeout: Duration,
 }
 

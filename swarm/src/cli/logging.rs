@@ -48,6 +48,7 @@ impl LogArgs {
         let filter = Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("rswarm", level);
+        crate::panics::install_hook();
         let log = tracing_subscriber::fmt::layer()
             .with_target(false)
             .with_ansi(false)

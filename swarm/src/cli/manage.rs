@@ -50,7 +50,7 @@ pub struct Args {
     replication: bool,
 
     /// How long a primary that does not answer stays the primary
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::duration)]
     replication_ttl: Duration,
 
     /// Where other managers reach this one: ADDRESS:PORT, or INTERFACE:PORT
@@ -76,15 +76,15 @@ pub struct Args {
     metrics_addr: Option<ListenAddress>,
 
     /// How often a discovery that tells of no changes is asked
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::duration)]
     heartbeat: Duration,
 
     /// How long an engine is left alone at least, when it tells of no changes
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = super::duration)]
     engine_refresh_min_interval: Duration,
 
     /// How long an engine is left alone at most
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::duration)]
     engine_refresh_max_interval: Duration,
 
     /// After how many failures an engine is unhealthy
@@ -291,7 +291,7 @@ impl ClusterOptions {
                 "swarm.overcommit" => ratio = value.parse().map_err(usage)?,
                 "swarm.createretry" => retry = value.parse().map_err(usage)?,
                 "swarm.rescheduledelay" => {
-                    reschedule_delay = humantime::parse_duration(value).map_err(usage)?;
+                    reschedule_delay = super::duration(value).map_err(usage)?;
                 }
                 _ => return Err(Failure::usage(format!("--cluster-opt knows no {option}"))),
             }

@@ -6,11 +6,19 @@ use std::time::{Duration, Instant};
 
 use super::member::ObjectKind;
 
+/// The most containers that are noted one by one.
+const MOST: usize = 1000;
+
+/// The longest id that is noted. Engines' ids have 64 characters.
+const LONGEST_ID: usize = 128;
+
 /// What is to be read again.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Batch {
     /// The ids of containers.
     pub(crate) containers: BTreeSet<Arc<str>>,
+    /// More containers than are listed above.
+    pub(crate) all_containers: bool,
     /// Kinds of other things.
     pub(crate) objects: BTreeSet<ObjectKind>,
 }
@@ -27,7 +35,11 @@ impl Changes {
     /// A container has changed.
     pub(crate) fn container(&mut self, id: &str) {
         self.since.get_or_insert_with(Instant::now);
-        self.waiting.containers.insert(id.into());
+        if self.waiting.containers.len() < MOST && id.len() <= LONGEST_ID {
+            self.waiting.containers.insert(id.into());
+        } else {
+            self.waiting.all_containers = true;
+        }
     }
 
     /// Something of this kind has changed.
@@ -56,7 +68,7 @@ impl Changes {
 
     /// Whether a container has changed since what is being read was asked for.
     pub(crate) fn is_waiting(&self, id: &str) -> bool {
-        self.waiting.containers.contains(id)
+        self.waiting.all_containers || self.waiting.containers.contains(id)
     }
 
     /// Whether something is to be read, and not since so long that its engine seems to hang.
@@ -68,7 +80,7 @@ impl Changes {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.containers.is_empty() && self.objects.is_empty()
+        self.containers.is_empty() && !self.all_containers && self.objects.is_empty()
     }
 }
 
@@ -92,6 +104,25 @@ mod tests {
         assert_eq!(changes.begin().containers.len(), 1);
         changes.done();
         assert!(!changes.are_awaited(PATIENCE));
+    }
+
+    #[test]
+    fn too_many_changes_are_noted_as_one() {
+        for ids in [
+            (0..MOST * 2).map(|number| number.to_string()).collect(),
+            vec!["x".repeat(LONGEST_ID + 1)],
+        ] {
+            let mut changes = Changes::default();
+            for id in &ids {
+                changes.container(id);
+            }
+            assert!(changes.is_waiting("other"));
+            let batch = changes.begin();
+            assert!(batch.all_containers && batch.containers.len() <= MOST);
+            assert!(changes.are_awaited(PATIENCE));
+            changes.done();
+            assert!(!changes.is_waiting("other") && !changes.are_awaited(PATIENCE));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::changes::Changes;
 use super::node::{Life, Turn};
 use super::orphan::Kept;
 use super::settings::ClusterSettings;
+use super::tombstones::Tombstones;
 use super::view::{About, NodeEngine, NodeView, Object};
 
 /// A node of the cluster.
@@ -29,7 +30,7 @@ pub(crate) struct Member {
     pub(crate) updated_at: SystemTime,
     pub(crate) changes: Changes,
     /// Containers that were removed lately: a list may be older than that.
-    pub(crate) removed: BTreeMap<Arc<str>, Instant>,
+    pub(crate) removed: Tombstones,
     /// Containers that move when the node is lost.
     pub(crate) kept: BTreeMap<Arc<str>, Kept>,
     /// Since when it does not answer.
@@ -73,7 +74,7 @@ impl Member {
             objects: Objects::default(),
             updated_at: SystemTime::now(),
             changes: Changes::default(),
-            removed: BTreeMap::new(),
+            removed: Tombstones::default(),
             kept: BTreeMap::new(),
             silent_since: None,
             wake: Arc::default(),

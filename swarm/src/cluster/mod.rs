@@ -8,8 +8,11 @@ mod changes;
 mod clock;
 mod container;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod hurry;
 mod index;
+mod limits;
 mod listing;
 mod member;
 mod node;
@@ -18,6 +21,7 @@ mod orphan;
 mod place;
 mod settings;
 mod state;
+mod tombstones;
 mod view;
 
 use std::collections::{BTreeSet, HashMap};

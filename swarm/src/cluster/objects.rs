@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use rswarm_scheduler::node::Image;
 
 use super::Cluster;
+use super::limits::Items;
 use super::member::ObjectKind;
 use super::view::{NodeObjects, Object};
 
@@ -118,22 +120,27 @@ struct Item {
 #[derive(Deserialize)]
 struct VolumeList {
     #[serde(rename = "Volumes", default)]
-    volumes: Option<Vec<Box<RawValue>>>,
+    volumes: Option<Items<Box<RawValue>>>,
 }
 
 /// Reads an engine's list.
 pub(crate) fn read(kind: ObjectKind, list: &[u8]) -> Result<Arc<[Object]>, serde_json::Error> {
-    let items: Vec<Box<RawValue>> = match kind {
+    let items: Option<Items<Box<RawValue>>> = match kind {
         ObjectKind::Images | ObjectKind::Networks => serde_json::from_slice(list)?,
         ObjectKind::Volumes => {
             let list: VolumeList = serde_json::from_slice(list)?;
-            list.volumes.unwrap_or_default()
+            list.volumes
         }
     };
+    let items = items.map_or_else(Vec::new, |items| items.0);
     items.into_iter().map(object).collect()
 }
 
 fn object(json: Box<RawValue>) -> Result<Object, serde_json::Error> {
+    // A derived type can be read from a list, too.
+    if !json.get().starts_with('{') {
+        return Err(serde_json::Error::custom("an item is not an object"));
+    }
     let item: Item = serde_json::from_str(json.get())?;
     let tags = item.repo_tags.unwrap_or_default();
     let names = tags

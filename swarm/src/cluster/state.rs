@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use rswarm_scheduler::{Label, Resident};
@@ -12,9 +12,6 @@ use super::index::{Found, Index, Key};
 use super::member::Member;
 use super::orphan::{Departed, replaced_by};
 use super::view::{ContainerRef, NotFound};
-
-/// How old a list can be when it is taken over: an engine has no longer to answer.
-const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 /// All that is known of the cluster.
 #[derive(Default)]
@@ -39,7 +36,7 @@ impl State {
         let Some(member) = self.members.get_mut(&container.addr) else {
             return true;
         };
-        if member.removed.contains_key(&container.id) {
+        if member.removed.contains(&container.id) {
             return true;
         }
         let key = (Arc::clone(&container.id), Arc::clone(&container.addr));
@@ -103,8 +100,7 @@ impl State {
         let Some(member) = self.members.get_mut(addr) else {
             return;
         };
-        member.removed.retain(|_, at| at.elapsed() < ON_ITS_WAY);
-        member.removed.insert(Arc::clone(id), Instant::now());
+        member.removed.insert(id);
         let Some(name) = container.as_ref().and_then(|gone| gone.names.first()) else {
             return;
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Incoming};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ListenAddress;
+use crate::panics;
 use crate::tls::TlsConfigs;
 
 /// How long a client may take for its part of the TLS handshake.
@@ -232,6 +233,21 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// The response to a request; one that says so where the program panics over it.
+async fn answered(response: impl Future<Output = Served>) -> Served {
+    panics::caught(response).await.unwrap_or_else(|| {
+        let message = r#"{"message":"the manager failed on this request; its log says where"}"#;
+        let mut response = Response::new(rmachine_engine::full(message));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        // The rest of the request may not have been read.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    })
+}
+
 async fn answer<S, F>(stream: Box<dyn Stream>, peer: Peer, service: S, stop: CancellationToken)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -239,8 +255,8 @@ where
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let answered = service(request);
-        async move { Ok::<_, Infallible>(answered.await) }
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(answered(async move { service(request).await }).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -258,5 +274,26 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!("a connection ended: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn answered_panic_is_an_internal_error_that_closes_the_connection() {
+        let response = answered(async {
+            if panics::count() < u64::MAX {
+                panic!("planted");
+            }
+            Response::new(rmachine_engine::full(""))
+        });
+        let response = response.await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONNECTION], "close");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(body["message"].is_string());
     }
 }

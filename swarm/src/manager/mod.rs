@@ -26,6 +26,7 @@ use crate::cluster::{Cluster, ClusterSettings};
 use crate::lease::Lease;
 use crate::listen::{Listener, Peer, Served, boxed, serve};
 use crate::metrics::Metrics;
+use crate::supervise::supervise;
 use crate::tls::TlsConfigs;
 use replica::Forwarder;
 use role::Role;
@@ -80,8 +81,14 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
     let tls = manager.cluster.tls.clone();
     let cluster = Cluster::new(manager.cluster);
     let metrics = Arc::new(Metrics::new());
-    let following = follow(manager.discovery, cluster.clone(), Arc::clone(&metrics));
-    let following = tokio::spawn(following);
+    let following = {
+        let (discovery, cluster) = (manager.discovery, cluster.clone());
+        let metrics = Arc::clone(&metrics);
+        tokio::spawn(async move {
+            let follow = || follow(&*discovery, &cluster, &metrics);
+            supervise("the discovery", follow).await;
+        })
+    };
     if let Some(listener) = manager.metrics {
         let (metrics, role, cluster) = (Arc::clone(&metrics), role.clone(), cluster.clone());
         let answer = move |request| {
@@ -104,13 +111,15 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
             ..manager.api
         },
     );
-    let watching = tokio::spawn(watchdog::watch(
-        api.clone(),
-        cluster,
-        manager.reschedule_delay,
-        role.clone(),
-        Arc::clone(&metrics),
-    ));
+    let watching = {
+        let (api, role, metrics) = (api.clone(), role.clone(), Arc::clone(&metrics));
+        let delay = manager.reschedule_delay;
+        let watch = move || {
+            let (api, cluster) = (api.clone(), cluster.clone());
+            watchdog::watch(api, cluster, delay, role.clone(), Arc::clone(&metrics))
+        };
+        tokio::spawn(async move { supervise("rescheduling", watch).await })
+    };
     let service = Service {
         api,
         forwarder: Forwarder::new(tls, role.clone(), lease.clone()),
@@ -161,7 +170,7 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
 }
 
 /// Keeps the cluster's nodes what the discovery says they are.
-async fn follow(discovery: Box<dyn Discovery>, cluster: Cluster, metrics: Arc<Metrics>) {
+async fn follow(discovery: &dyn Discovery, cluster: &Cluster, metrics: &Metrics) {
     let mut updates = discovery.watch();
     while let Some(update) = updates.next().await {
         match update {

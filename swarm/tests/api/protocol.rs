@@ -132,7 +132,11 @@ async fn every_request_has_an_answer() {
             500,
             "No healthy node available",
         ),
-        (post("/containers/create", ""), 400, "is not an object"),
+        (
+            post("/containers/create", ""),
+            400,
+            "Config cannot be empty",
+        ),
         (post("/containers/create", "{"), 400, "is not JSON"),
         (post("/containers/create", &deep), 400, "is not JSON"),
         (post("/containers/create", &long), 413, "longer than"),

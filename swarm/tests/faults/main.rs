@@ -19,6 +19,8 @@ mod servers;
 
 mod clients;
 mod engines;
+mod hostile;
+mod hostile_engine;
 mod nonsense;
 mod primary;
 mod process;

@@ -78,6 +78,15 @@ impl Rswarm {
         std::fs::read_dir(open).unwrap().count()
     }
 
+    /// The most memory that it ever took, in KiB.
+    pub fn peak_memory(&self) -> usize {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|line| line.split_whitespace().next());
+        peak.and_then(|peak| peak.parse().ok()).unwrap()
+    }
+
     /// Waits until it has so many files open.
     pub async fn until_files(&self, what: &str, so: impl Fn(usize) -> bool) {
         let end = Instant::now() + LIMIT;

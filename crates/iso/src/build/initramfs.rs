@@ -1,6 +1,7 @@
 //! The initramfs: busybox, the modules that find the CD, and a script.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -87,9 +88,13 @@ pub(super) async fn make(
 
 /// Dates a file or directory.
 pub(super) fn date(path: &Path, epoch: u64) -> Result<(), BuildError> {
-    let time = UNIX_EPOCH + Duration::from_secs(epoch);
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(epoch));
+    let time = time.ok_or_else(|| io::Error::other(format!("{epoch} is no point in time")));
     fs::File::open(path)
-        .and_then(|file| file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time)))
+        .and_then(|file| Ok((file, time?)))
+        .and_then(|(file, time)| {
+            file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time))
+        })
         .map_err(BuildError::io("date", path))
 }
 

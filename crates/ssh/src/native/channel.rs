@@ -7,6 +7,7 @@ use ssh2::{BlockDirections, Channel, ErrorCode};
 
 use super::login::Line;
 use crate::Output;
+use crate::api::MAX_OUTPUT;
 use crate::transport::InputEnd;
 
 /// How often a wait looks whether anybody still waits for the command.
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     TimedOut,
     /// Nobody waits for it any more.
     Abandoned,
+    /// The command wrote more than is captured.
+    TooMuchOutput,
     /// The connection is gone or in no state to go on.
     Broken(String),
 }
@@ -61,7 +64,7 @@ pub(super) fn converse(
             output.status = status;
             Ok(output)
         }
-        Err(failure @ (Failure::TimedOut | Failure::Abandoned)) => {
+        Err(failure @ (Failure::TimedOut | Failure::Abandoned | Failure::TooMuchOutput)) => {
             // The host ends the command when its standard input does.
             let hang_up = Wait {
                 line,
@@ -151,11 +154,15 @@ enum Heard {
     End,
 }
 
-/// Takes what is there for now; tells whether there was anything.
+/// Takes what is there for now; tells whether there was anything. More than [`MAX_OUTPUT`] is an
+/// error of the kind `FileTooLarge`.
 fn drain(from: &mut dyn Read, chunk: &mut [u8], to: &mut Vec<u8>) -> io::Result<bool> {
     match from.read(chunk) {
         Ok(length) => {
-            to.extend_from_slice(&chunk[..length]);
+            if to.len() + length > MAX_OUTPUT {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            to.extend_from_slice(chunk.get(..length).unwrap_or_default());
             Ok(length > 0)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -251,6 +258,9 @@ impl Stop {
         match self {
             Self::TimedOut => Failure::TimedOut,
             Self::Abandoned => Failure::Abandoned,
+            Self::Error(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Failure::TooMuchOutput
+            }
             Self::Error(error) => {
                 let said = output.error_text();
                 let separator = if said.is_empty() { "" } else { "\n" };
@@ -263,6 +273,19 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drain_rejects_output_beyond_the_limit() {
+        let mut chunk = vec![0; CHUNK];
+        let mut output = vec![0; MAX_OUTPUT - 1];
+        assert!(drain(&mut &b"x"[..], &mut chunk, &mut output).unwrap());
+        let error = drain(&mut &b"x"[..], &mut chunk, &mut output).unwrap_err();
+        assert!(matches!(
+            Stop::Error(error).failure(&Output::default()),
+            Failure::TooMuchOutput
+        ));
+        assert_eq!(output.len(), MAX_OUTPUT);
+    }
 
     #[test]
     fn a_broken_connection_keeps_what_was_said_before() {

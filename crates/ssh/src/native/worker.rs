@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::channel::{Conversation, Failure, converse};
 use super::destination::Destination;
 use super::login::{Line, log_in};
+use crate::api::MAX_OUTPUT;
 use crate::transport::{Command, Transport};
 use crate::{ConnectOptions, Output, SshError, UnreachableReason, resolve};
 
@@ -112,6 +113,10 @@ impl Transport for Worker {
             Ok(Err(Failure::TimedOut)) => Err(SshError::TimedOut {
                 step: command.step.to_owned(),
                 limit: command.limit,
+            }),
+            Ok(Err(Failure::TooMuchOutput)) => Err(SshError::TooMuchOutput {
+                step: command.step.to_owned(),
+                limit: MAX_OUTPUT,
             }),
             Ok(Err(Failure::Broken(stderr))) => Err(lost(stderr)),
             Ok(Err(Failure::Abandoned)) | Err(_) => Err(lost(String::new())),

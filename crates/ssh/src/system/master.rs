@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rmachine_driver::SshEndpoint;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command as Process};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::words::{complaints, connect_error, session_was_refused};
+use crate::api::MAX_OUTPUT;
 use crate::identity::{Protection, inspect_identity};
 use crate::options::{Questions, endpoint_arguments, option};
 use crate::transport::{Command, InputEnd, Transport};
@@ -168,9 +169,15 @@ impl Master {
         let (status, output) =
             converse(child, &command.input, command.end)
                 .await
-                .map_err(|source| SshError::Local {
-                    action: "talk to ssh".to_owned(),
-                    source,
+                .map_err(|source| match source.kind() {
+                    io::ErrorKind::FileTooLarge => SshError::TooMuchOutput {
+                        step: command.step.to_owned(),
+                        limit: MAX_OUTPUT,
+                    },
+                    _ => SshError::Local {
+                        action: "talk to ssh".to_owned(),
+                        source,
+                    },
                 })?;
         let words = read_log(&log);
         let _ = fs::remove_file(&log);
@@ -296,28 +303,30 @@ async fn converse(
         if end == InputEnd::AfterInput {
             stdin = None;
         }
-        stdin
+        Ok(stdin)
     };
-    let listen = async {
-        if let Some(pipe) = &mut stdout {
-            pipe.read_to_end(&mut output.stdout).await?;
-        }
-        Ok::<_, io::Error>(())
-    };
-    let listen_to_errors = async {
-        if let Some(pipe) = &mut stderr {
-            pipe.read_to_end(&mut output.stderr).await?;
-        }
-        Ok::<_, io::Error>(())
-    };
-    let (open_stdin, heard, errors_heard, status) =
-        tokio::join!(feed, listen, listen_to_errors, child.wait());
+    // The first error ends the others: a command that writes too much may never end by itself.
+    let (open_stdin, (), (), status) = tokio::try_join!(
+        feed,
+        capture(stdout.as_mut(), &mut output.stdout),
+        capture(stderr.as_mut(), &mut output.stderr),
+        child.wait()
+    )?;
     drop(open_stdin);
-    heard?;
-    errors_heard?;
-    let status = status?;
     output.status = status.code().unwrap_or_default();
     Ok((status, output))
+}
+
+/// Reads a pipe to its end. More than [`MAX_OUTPUT`] is an error of the kind `FileTooLarge`.
+async fn capture(pipe: Option<impl AsyncRead + Unpin>, output: &mut Vec<u8>) -> io::Result<()> {
+    let Some(pipe) = pipe else {
+        return Ok(());
+    };
+    let limit = MAX_OUTPUT as u64 + 1;
+    if pipe.take(limit).read_to_end(output).await? > MAX_OUTPUT {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
 }
 
 fn socket_dir(environment: &Environment) -> Result<TempDir, SshError> {

@@ -6,7 +6,7 @@ use rmachine_driver::{NoSecrets, SshEndpoint};
 use rmachine_ssh::{Backend, Output, Privilege, Ssh, SshError, Upload, connect};
 
 use crate::lab::{Lab, Wire};
-use crate::{LIMIT, open, run};
+use crate::{LIMIT, open, run, try_run};
 
 async fn upload(ssh: &dyn Ssh, path: &Path, mode: u32, content: &[u8]) -> Result<(), SshError> {
     ssh.upload(&Upload {
@@ -53,6 +53,18 @@ pub async fn a_script_reads_nothing_and_says_much(backend: Backend) -> Option<()
 
     let long = format!("{}\necho done", "# filler\n".repeat(100_000));
     assert_eq!(run(&*ssh, &long).await.text(), "done");
+    Some(())
+}
+
+pub async fn endless_output_is_an_error_and_ends_the_command(backend: Backend) -> Option<()> {
+    let lab = Lab::start("")?;
+    let ssh = open(&lab, backend).await;
+    for script in ["cat /dev/zero", "cat /dev/zero >&2"] {
+        let run = try_run(&*ssh, script, Privilege::Login).await;
+        let error = run.unwrap_err();
+        assert!(matches!(error, SshError::TooMuchOutput { .. }), "{error:?}");
+    }
+    assert_eq!(run(&*ssh, "echo done").await.text(), "done");
     Some(())
 }
 

@@ -39,6 +39,7 @@ conformance! {
     commands:
         a_script_gives_its_status_and_bytes
         a_script_reads_nothing_and_says_much
+        endless_output_is_an_error_and_ends_the_command
         a_file_arrives_whole_with_its_mode
         a_file_that_cannot_be_written_says_why
         many_commands_share_one_connection

@@ -170,7 +170,10 @@ mod tests {
                 json!({"ID": "X", "NCPU": 1, "MemTotal": 1, "Labels": ["region"]}),
                 "Engine (ID: X, Addr: a:1) contains an invalid label (region) not formatted as \"key=value\".",
             ),
-            (json!({"NCPU": "two"}), "NCPU is not a whole number"),
+            (
+                json!({"NCPU": "two"}),
+                "json: cannot unmarshal string into Go struct field NCPU of type int64",
+            ),
         ];
         for (info, expected) in table {
             let error = NodeSpec::from_info(&info, "a:1").expect_err(expected);

@@ -11,6 +11,7 @@ use crate::api::create::{Blueprint, wish_for_node, without_node};
 use crate::api::forward::{ACTION, Outgoing};
 use crate::api::image_name::ImageName;
 use crate::api::path::encode;
+use crate::api::registry_auth::credentials;
 use crate::api::{Api, ApiError, networks, pull, volumes};
 use crate::cluster::NodeEngine;
 use crate::listen::Served;
@@ -184,7 +185,7 @@ impl Order {
 
     async fn pull(&self, node: &NodeEngine) -> Result<(), ApiError> {
         let image = ImageName::read(self.blueprint.image());
-        let login = self.api.inner.logins.of(&image, &self.headers);
+        let login = credentials(&self.headers);
         tracing::info!("{} pulls {}", node.about.name, image.listed());
         pull::on_node(node, &image.pull_query(), login, |_| {}).await?;
         self.api.cluster().touched_images(&node.about.addr);

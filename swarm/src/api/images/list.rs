@@ -1,6 +1,6 @@
 //! `GET /images/json`: the images of all nodes, each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -43,7 +43,11 @@ fn listed(lists: &[NodeObjects], all: bool, filters: &Filters) -> Result<Value, 
                 continue;
             };
             match places.get(&*image.id) {
-                Some(&place) => join_names(&mut images[place], shown),
+                Some(&place) => {
+                    if let Some(image) = images.get_mut(place) {
+                        join_names(image, shown);
+                    }
+                }
                 None => {
                     places.insert(&image.id, images.len());
                     images.push(shown);
@@ -51,13 +55,13 @@ fn listed(lists: &[NodeObjects], all: bool, filters: &Filters) -> Result<Value, 
             }
         }
     }
-    let parents: Vec<String> = images
+    let parents: HashSet<String> = images
         .iter()
         .map(|image| text_of(&image["ParentId"]).to_owned())
         .collect();
     images.retain(|image| {
         let created = image["Created"].as_i64().unwrap_or(0);
-        let is_step = is_dangling(image) && parents.iter().any(|parent| image["Id"] == **parent);
+        let is_step = is_dangling(image) && parents.contains(text_of(&image["Id"]));
         (all || !is_step)
             && before.is_none_or(|before| created < before)
             && since.is_none_or(|since| created > since)
@@ -69,19 +73,22 @@ fn listed(lists: &[NodeObjects], all: bool, filters: &Filters) -> Result<Value, 
 
 /// Adds the names that another node has for the image.
 fn join_names(image: &mut Value, other: Value) {
+    let Value::Object(image) = image else {
+        return;
+    };
     for key in ["RepoTags", "RepoDigests"] {
         let Some(others) = other[key].as_array() else {
             continue;
         };
-        if image[key].is_null() {
-            image[key] = json!([]);
+        let names = image.entry(key).or_insert(Value::Null);
+        if names.is_null() {
+            *names = json!([]);
         }
-        if let Value::Array(names) = &mut image[key] {
-            for name in others {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
+        if let Value::Array(names) = names {
+            let known: HashSet<&str> = names.iter().map(text_of).collect();
+            let mut new = others.clone();
+            new.retain(|name| !known.contains(text_of(name)));
+            names.extend(new);
             if names.len() > 1 {
                 names.retain(|name| !text_of(name).starts_with("<none>"));
             }

@@ -23,6 +23,12 @@ use crate::listen::Served;
 /// How many parts of the stream a node may be behind.
 const AHEAD: usize = 64;
 
+/// How many lines of an engine's output are shown to the client.
+const MOST_LINES: usize = 1000;
+
+/// The longest line of an engine's output that is shown to the client, in characters.
+const LONGEST_LINE: usize = 1024;
+
 type Part = Result<Frame<Bytes>, std::io::Error>;
 
 /// `docker load`.
@@ -129,7 +135,7 @@ async fn one(
     outgoing: Outgoing,
     client: Option<rmachine_engine::ApiVersion>,
     path: &str,
-) -> Result<Vec<Value>, ApiError> {
+) -> Result<Vec<String>, ApiError> {
     let answer = node.send(outgoing, client, WORK).await?;
     if !answer.status().is_success() {
         return Err(node.refusal(answer, path).await);
@@ -142,15 +148,27 @@ async fn one(
         match next.map_err(ApiError::Internal)? {
             Some(line) => match error_of(&line) {
                 Some(error) => return Err(ApiError::Internal(error.to_owned())),
-                None => said.push(line),
+                None if line.get("progressDetail").is_none() && said.len() < MOST_LINES => {
+                    said.push(clipped(&line));
+                }
+                None => {}
             },
             None => return Ok(said),
         }
     }
 }
 
+/// The text of a line of progress, cut where it is too long.
+fn clipped(line: &Value) -> String {
+    let text = match text_of(&line["stream"]) {
+        "" => text_of(&line["status"]),
+        text => text,
+    };
+    text.trim_end().chars().take(LONGEST_LINE).collect()
+}
+
 /// What each node said, under its name.
-fn told(parts: fanout::Parts<Vec<Value>>) -> Served {
+fn told(parts: fanout::Parts<Vec<String>>) -> Served {
     let mut lines = String::new();
     let mut add = |line: Value| {
         lines.push_str(&line.to_string());
@@ -160,15 +178,8 @@ fn told(parts: fanout::Parts<Vec<Value>>) -> Served {
         let name = &node.about.name;
         match part {
             Ok(said) => {
-                for line in said
-                    .iter()
-                    .filter(|line| line.get("progressDetail").is_none())
-                {
-                    let text = match text_of(&line["stream"]) {
-                        "" => text_of(&line["status"]),
-                        text => text,
-                    };
-                    add(json!({"stream": format!("{name}: {}\n", text.trim_end())}));
+                for line in said {
+                    add(json!({"stream": format!("{name}: {line}\n")}));
                 }
             }
             Err(error) => {

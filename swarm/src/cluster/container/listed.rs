@@ -1,7 +1,7 @@
 //! What an engine's list says of a container.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,6 +96,7 @@ impl Listed<'_> {
     /// The ports with the node's address in place of none; once, where they are published for
     /// IPv4 and IPv6.
     pub(crate) fn ports_on(&self, node_ip: &str) -> Option<String> {
+        let mut seen = BTreeSet::new();
         let mut written: Vec<ListedPort> = Vec::new();
         for port in self.ports.as_ref()? {
             let mut port = port.clone();
@@ -104,7 +105,7 @@ impl Listed<'_> {
             {
                 node_ip.clone_into(ip);
             }
-            if !written.contains(&port) {
+            if seen.insert(port.clone()) {
                 written.push(port);
             }
         }

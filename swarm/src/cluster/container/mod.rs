@@ -77,7 +77,7 @@ impl Container {
             addr: Arc::clone(origin.addr),
             names: names.into(),
             swarm_id: swarm_id(&resident),
-            created: listed.created - origin.skew,
+            created: listed.created.saturating_sub(origin.skew),
             known_as: 0,
             state: status::word(&listed.state),
             status: Status::read(&listed.status, origin.now),
@@ -176,7 +176,7 @@ fn rewrite(
                 None => json.push_str(value.get()),
             },
             "Created" if origin.skew != 0 => {
-                json.push_str(&(listed.created - origin.skew).to_string());
+                json.push_str(&listed.created.saturating_sub(origin.skew).to_string());
             }
             "Status" => {
                 json.push_str("\"\"");

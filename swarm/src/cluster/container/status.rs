@@ -57,7 +57,7 @@ impl Status {
         match seconds(age) {
             Some(age) => Self {
                 lead: word(lead),
-                since: Some(written - age),
+                since: Some(written.saturating_sub(age)),
                 tail: word(tail),
             },
             None => whole(),
@@ -125,7 +125,7 @@ fn seconds(words: &str) -> Option<i64> {
 
 /// As engines write it.
 fn write_age(seconds: i64, into: &mut String) {
-    let hours = (seconds + HOUR / 2) / HOUR;
+    let hours = seconds.saturating_add(HOUR / 2) / HOUR;
     let (number, unit) = match seconds {
         ..1 => return into.push_str("Less than a second"),
         1 => return into.push_str("1 second"),

@@ -1,24 +1,20 @@
 //! What happens in the cluster: the events of all engines, and those of the nodes themselves.
 
 mod rewrite;
+mod ring;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 pub(crate) use rewrite::{EngineEvent, with_node};
 
 use super::node::Turn;
 use super::view::About;
-
-/// How many events are kept for those who ask for earlier ones.
-const KEPT: usize = 4096;
-
-/// How far a reader may fall behind.
-const BEHIND: usize = 8192;
+use crate::json;
+use ring::{Ring, Slot};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -31,37 +27,47 @@ pub struct Event {
 
 /// Events in the order in which they became known.
 pub struct EventStream {
-    earlier: VecDeque<Arc<Event>>,
-    coming: broadcast::Receiver<Arc<Event>>,
+    ring: Arc<Mutex<Ring>>,
+    /// The number of the next event.
+    next: u64,
+    /// The number of the first event that happened after this stream began.
+    began: u64,
+    /// The earliest time of events before that.
+    since: i64,
+    published: watch::Receiver<()>,
 }
 
 /// The events of all nodes.
 pub(crate) struct Events {
-    kept: Mutex<VecDeque<Arc<Event>>>,
-    sender: broadcast::Sender<Arc<Event>>,
+    ring: Arc<Mutex<Ring>>,
+    published: watch::Sender<()>,
 }
 
 impl EventStream {
     /// The next event; none any more for a reader who fell too far behind.
     pub async fn next(&mut self) -> Option<Arc<Event>> {
-        if let Some(event) = self.earlier.pop_front() {
-            return Some(event);
+        loop {
+            let slot = lock(&self.ring).get(self.next);
+            match slot {
+                Slot::Event(event) => {
+                    let number = self.next;
+                    self.next += 1;
+                    if number >= self.began || event.time_nano >= self.since {
+                        return Some(event);
+                    }
+                }
+                Slot::Gone => return None,
+                Slot::Future => self.published.changed().await.ok()?,
+            }
         }
-        self.coming.recv().await.ok()
     }
 }
 
 impl Events {
     /// Hands on what an engine tells.
     pub(crate) fn publish(&self, event: Event) {
-        let event = Arc::new(event);
-        let mut kept = self.kept();
-        if kept.len() == KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(Arc::clone(&event));
-        // Nobody may be listening.
-        let _ = self.sender.send(event);
+        lock(&self.ring).push(event);
+        self.published.send_replace(());
     }
 
     /// Tells that a node has come, gone, or come back.
@@ -75,56 +81,68 @@ impl Events {
         let nanos = since.map_or(0, |since| {
             i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
         });
-        let mut event = json!({
+        let event = json!({
             "status": action, "from": "swarm", "Type": "swarm", "Action": action,
             "Actor": { "ID": "", "Attributes": {} },
             "time": nanos / 1_000_000_000, "timeNano": nanos,
         });
-        attach(&mut event, about);
-        self.publish(Event {
-            time_nano: nanos,
-            json: event.to_string().into(),
-        });
-    }
-
-    pub(crate) fn follow(&self, since: Option<i64>) -> EventStream {
-        let kept = self.kept();
-        let earlier = kept.iter();
-        let earlier = earlier.filter(|event| since.is_some_and(|since| event.time_nano >= since));
-        EventStream {
-            earlier: earlier.cloned().collect(),
-            coming: self.sender.subscribe(),
+        if let Value::Object(mut event) = event {
+            attach(&mut event, about);
+            self.publish(Event {
+                time_nano: nanos,
+                json: Value::Object(event).to_string().into(),
+            });
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Event>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn follow(&self, since: Option<i64>) -> EventStream {
+        let published = self.published.subscribe();
+        let ring = lock(&self.ring);
+        let (first, end) = (ring.first(), ring.end());
+        drop(ring);
+        EventStream {
+            ring: Arc::clone(&self.ring),
+            next: if since.is_some() { first } else { end },
+            began: end,
+            since: since.unwrap_or(i64::MIN),
+            published,
+        }
     }
 }
 
 impl Default for Events {
     fn default() -> Self {
         Self {
-            kept: Mutex::default(),
-            sender: broadcast::Sender::new(BEHIND),
+            ring: Arc::default(),
+            published: watch::Sender::new(()),
         }
     }
 }
 
+fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
+    ring.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Writes the node into an event, the ways in which clients look for it.
-fn attach(event: &mut Value, about: &About) {
+fn attach(event: &mut Map<String, Value>, about: &About) {
     let node = [
         ("name", "Name", about.name.as_str()),
         ("id", "Id", &about.id),
         ("addr", "Addr", &about.addr),
         ("ip", "Ip", &about.ip),
     ];
-    for (key, _, value) in node {
-        event["Actor"]["Attributes"][format!("node.{key}")] = value.into();
-    }
-    for (_, key, value) in node {
-        event["node"][key] = value.into();
-    }
+    json::update_object(event, "Actor", |actor| {
+        json::update_object(actor, "Attributes", |attributes| {
+            for (key, _, value) in node {
+                attributes.insert(format!("node.{key}"), value.into());
+            }
+        });
+    });
+    json::update_object(event, "node", |fields| {
+        for (_, key, value) in node {
+            fields.insert(key.to_owned(), value.into());
+        }
+    });
 }
 
 #[cfg(test)]
@@ -161,6 +179,24 @@ mod tests {
             events.publish(event(time));
         }
         assert!(slow.next().await.is_none());
-        assert_eq!(events.kept().len(), KEPT);
+        let mut all = events.follow(Some(0));
+        assert_eq!(
+            all.next().await.unwrap().time_nano,
+            20_000 - ring::MOST as i64
+        );
+    }
+
+    #[tokio::test]
+    async fn kept_events_are_limited_in_bytes() {
+        let events = Events::default();
+        for time in 0..100 {
+            events.publish(Event {
+                time_nano: time,
+                json: "x".repeat(1024 * 1024).into(),
+            });
+        }
+        let mut all = events.follow(Some(0));
+        let kept = i64::try_from(ring::MOST_BYTES / (1024 * 1024)).unwrap();
+        assert_eq!(all.next().await.unwrap().time_nano, 100 - kept);
     }
 }

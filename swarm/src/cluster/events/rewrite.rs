@@ -61,28 +61,30 @@ impl EngineEvent<'_> {
 /// The event as the cluster tells it: with its node, and with the fields that engines from 29 on
 /// leave out and older clients look for.
 pub(crate) fn with_node(line: &str, about: &About) -> Option<Event> {
-    let mut event: Value = serde_json::from_str(line).ok()?;
+    let Ok(Value::Object(mut event)) = serde_json::from_str(line) else {
+        return None;
+    };
     let time_nano = event.get("timeNano").and_then(Value::as_i64).unwrap_or(0);
-    let told = event.as_object_mut()?;
-    let actor = told.get("Actor").cloned().unwrap_or_default();
-    if let Some(action) = told.get("Action").cloned() {
-        told.entry("status").or_insert(action);
+    if let Some(action) = event.get("Action").cloned() {
+        event.entry("status").or_insert(action);
     }
-    if told.get("Type").and_then(Value::as_str) == Some("container") {
-        told.entry("id").or_insert_with(|| actor["ID"].clone());
-        told.entry("from")
-            .or_insert_with(|| actor["Attributes"]["image"].clone());
+    if event.get("Type").and_then(Value::as_str) == Some("container") {
+        let actor = event.get("Actor");
+        let id = actor.and_then(|actor| actor.get("ID"));
+        let id = id.cloned().unwrap_or_default();
+        let attributes = actor.and_then(|actor| actor.get("Attributes"));
+        let image = attributes.and_then(|attributes| attributes.get("image"));
+        let image = image.cloned().unwrap_or_default();
+        event.entry("id").or_insert(id);
+        event.entry("from").or_insert(image);
     }
-    let from = told.get("from").and_then(Value::as_str).unwrap_or_default();
-    let from = format!("{from} node:{}", about.name);
-    told.insert("from".to_owned(), from.into());
-    if !actor["Attributes"].is_object() {
-        event["Actor"]["Attributes"] = Value::Object(serde_json::Map::new());
-    }
+    let from = event.get("from").and_then(Value::as_str);
+    let from = format!("{} node:{}", from.unwrap_or_default(), about.name);
+    event.insert("from".to_owned(), from.into());
     attach(&mut event, about);
     Some(Event {
         time_nano,
-        json: event.to_string().into(),
+        json: Value::Object(event).to_string().into(),
     })
 }
 
@@ -125,6 +127,22 @@ mod tests {
             assert_eq!(told["scope"], "local");
         }
         assert!(with_node("no event", &about()).is_none());
+    }
+
+    #[test]
+    fn malformed_fields_are_replaced() {
+        for line in [
+            r#"{"Type":"container","Action":"start","Actor":[],"node":5}"#,
+            r#"{"Type":"container","Action":"start","Actor":"x","node":[]}"#,
+            r#"{"Type":"container","Action":"start","Actor":{"Attributes":[1]},"node":null}"#,
+            r#"{"Type":"container","Action":"start","from":[],"timeNano":"x"}"#,
+        ] {
+            let event = with_node(line, &about()).unwrap();
+            let event: Value = serde_json::from_str(&event.json).unwrap();
+            assert_eq!(event["node"]["Name"], "node-1", "{line}");
+            assert_eq!(event["Actor"]["Attributes"]["node.id"], "ID", "{line}");
+        }
+        assert!(with_node("[]", &about()).is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::reason::reason;
 use crate::cluster::clock;
+use crate::cluster::limits::MAX_NAME;
 use crate::cluster::member::ObjectKind;
 use crate::cluster::view::About;
 
@@ -45,6 +46,14 @@ pub(crate) async fn introduce(
     let skew = clock::skew(&info, asked, SystemTime::now());
     let addr = entry.to_string();
     let spec = NodeSpec::from_info(&info, &addr).map_err(|error| Trouble(error.to_string()))?;
+    for (field, value) in [("name", spec.name.as_str()), ("id", spec.bare_id())] {
+        if value.len() > MAX_NAME {
+            let length = value.len();
+            return Err(Trouble(format!(
+                "the engine's {field} has {length} bytes, but {MAX_NAME} are the most"
+            )));
+        }
+    }
     let about = About {
         id: spec.bare_id().to_owned(),
         name: spec.name.clone(),

@@ -7,12 +7,12 @@ use std::time::Duration;
 /// second, so that the looks of a second cost a manager of many engines one awakening and not one
 /// for each.
 pub(crate) fn due(now: Duration, min: Duration, max: Duration, part: f64) -> Duration {
-    let due = now + min + max.saturating_sub(min).mul_f64(part);
+    let earliest = now.saturating_add(min);
+    let spread = max.saturating_sub(min).as_secs_f64() * part;
+    let spread = Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX);
+    let due = earliest.saturating_add(spread);
     let whole = Duration::from_secs(due.as_secs());
-    match whole >= now + min {
-        true => whole,
-        false => due,
-    }
+    if whole >= earliest { whole } else { due }
 }
 
 #[cfg(test)]

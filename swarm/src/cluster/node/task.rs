@@ -1,10 +1,11 @@
 //! The task of a node: connects, follows events, reads what has changed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmachine_engine::Engine;
+use indexmap::IndexSet;
+use rmachine_engine::{Engine, ResponseBudget};
 use rswarm_discovery::Entry;
 use rswarm_scheduler::{ReschedulePolicy, Resident};
 use serde_json::value::RawValue;
@@ -18,10 +19,13 @@ use super::stream::EngineEvents;
 use crate::cluster::Cluster;
 use crate::cluster::container::{Container, Origin};
 use crate::cluster::events::{EngineEvent, with_node};
+use crate::cluster::limits::{Items, MAX_EVENT, MAX_LABELS};
 use crate::cluster::member::{Member, ObjectKind};
 use crate::cluster::objects;
 use crate::cluster::place::now;
 use crate::cluster::view::About;
+use crate::panics;
+use crate::supervise::Backoff;
 
 /// How long changes are collected before they are read together, when nobody waits for them.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -37,32 +41,61 @@ const SLOW: Duration = Duration::from_secs(300);
 const LATE_LISTS: u8 = 20;
 const LATE: Duration = Duration::from_millis(10);
 
+/// How many containers are remembered whose end was told and is not in a list yet.
+const MOST_ENDED: usize = 1000;
+
 /// Starts the task of a node. It ends with the member's token.
 pub(crate) fn spawn(cluster: Cluster, entry: Entry, member: &Member) {
     let stop = member.stop.clone();
-    let task = Task {
+    let node = Node {
         addr: Arc::clone(&member.addr),
         wake: Arc::clone(&member.wake),
         cluster,
         entry,
-        last_event: None,
-        last_list: None,
-        ended: BTreeMap::new(),
+        budget: ResponseBudget::default(),
     };
     // There is one for each node, and the token's own way would make it three times as large.
     tokio::spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = task.run() => {}
+            () = supervise(&node) => {}
         }
     });
 }
 
-struct Task {
+/// Runs the task of a node, and starts it again when it panics.
+async fn supervise(node: &Node) {
+    let mut backoff = Backoff::default();
+    loop {
+        let began = Instant::now();
+        if panics::caught(Task::new(node).run()).await.is_some() {
+            return;
+        }
+        let pause = backoff.pause(began.elapsed());
+        let why = "the manager failed on what this engine sent; its log says where".to_owned();
+        if Task::new(node).failed(why).is_none() {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+/// What all runs of a node's task share.
+struct Node {
     cluster: Cluster,
     entry: Entry,
     addr: Arc<str>,
     wake: Arc<Notify>,
+    /// Memory for responses of the engine, over all connections to it.
+    budget: ResponseBudget,
+}
+
+struct Task<'a> {
+    cluster: &'a Cluster,
+    entry: &'a Entry,
+    addr: &'a Arc<str>,
+    wake: &'a Notify,
+    budget: &'a ResponseBudget,
     /// The time of the last event, by the engine's clock.
     last_event: Option<i64>,
     /// The last whole list, so that one that tells nothing new is not read again.
@@ -77,12 +110,25 @@ struct Session {
     about: Arc<About>,
     events: EngineEvents,
     /// Containers that only a list has told of.
-    uninspected: VecDeque<Arc<str>>,
+    uninspected: IndexSet<Arc<str>>,
     refresh_at: Instant,
     slow_at: Instant,
 }
 
-impl Task {
+impl<'a> Task<'a> {
+    fn new(node: &'a Node) -> Self {
+        Self {
+            cluster: &node.cluster,
+            entry: &node.entry,
+            addr: &node.addr,
+            wake: &node.wake,
+            budget: &node.budget,
+            last_event: None,
+            last_list: None,
+            ended: BTreeMap::new(),
+        }
+    }
+
     async fn run(mut self) {
         let mut tls = self.cluster.inner.settings.tls.clone();
         loop {
@@ -107,9 +153,10 @@ impl Task {
     async fn connect(&mut self) -> Result<Session, Trouble> {
         let settings = &self.cluster.inner.settings;
         let limit = settings.call_limit;
-        let endpoint = settings.tls.endpoint(&self.entry)?;
-        let engine = Arc::new(Engine::new(endpoint, limit));
-        let (about, spec) = fetch::introduce(&engine, &self.entry).await?;
+        let endpoint = settings.tls.endpoint(self.entry)?;
+        let budget = self.budget.clone();
+        let engine = Arc::new(Engine::with_budget(endpoint, limit, budget));
+        let (about, spec) = fetch::introduce(&engine, self.entry).await?;
         let about = Arc::new(about);
         // Before the list, so that nothing happens unseen between the two.
         let events = fetch::events(&engine, &about, self.last_event, limit).await?;
@@ -132,7 +179,7 @@ impl Task {
                     turn
                 }
                 Err(why) => {
-                    state.retain(&self.addr, &BTreeSet::new());
+                    state.retain(self.addr, &BTreeSet::new());
                     return Err(Trouble(why));
                 }
             }
@@ -141,7 +188,7 @@ impl Task {
             engine,
             about,
             events: EngineEvents::new(events.into_body()),
-            uninspected: VecDeque::new(),
+            uninspected: IndexSet::new(),
             refresh_at: self.next_refresh(),
             slow_at: Instant::now() + SLOW,
         };
@@ -157,8 +204,8 @@ impl Task {
     /// Follows the engine until something goes wrong.
     async fn follow(&mut self, mut session: Session) -> Trouble {
         loop {
+            // In no fixed order: an engine that never stops sending events is still refreshed.
             let done = tokio::select! {
-                biased;
                 events = session.events.next() => {
                     events.map(|events| self.take_events(&mut session, &events))
                 }
@@ -174,7 +221,9 @@ impl Task {
 
     fn take_events(&mut self, session: &mut Session, events: &[u8]) {
         for line in events.split(|byte| *byte == b'\n') {
-            if let Ok(line) = std::str::from_utf8(line) {
+            if line.len() <= MAX_EVENT
+                && let Ok(line) = std::str::from_utf8(line)
+            {
                 self.take_event(session, line.trim());
             }
         }
@@ -205,16 +254,18 @@ impl Task {
     /// Notes what has to be read again.
     fn note(&mut self, event: &EngineEvent<'_>) {
         match (&*event.kind, &*event.action) {
-            ("container", "die") => drop(self.ended.insert(event.id().into(), LATE_LISTS)),
+            ("container", "die") if self.ended.len() < MOST_ENDED => {
+                self.ended.insert(event.id().into(), LATE_LISTS);
+            }
             ("container", "start" | "destroy") => drop(self.ended.remove(event.id())),
             _ => {}
         }
         let mut state = self.cluster.write();
         if event.kind == "container" && event.action == "destroy" {
-            state.remove(&self.addr, &event.id().into());
+            state.remove(self.addr, &event.id().into());
             return;
         }
-        let Some(member) = state.members.get_mut(&self.addr) else {
+        let Some(member) = state.members.get_mut(self.addr) else {
             return;
         };
         if event.kind == "container"
@@ -263,8 +314,9 @@ impl Task {
         };
         let containers = changed.containers;
         let mut is_late = false;
-        if !containers.is_empty() {
-            let ids = (containers.len() <= MANY).then_some(&containers);
+        if changed.all_containers || !containers.is_empty() {
+            let is_many = changed.all_containers || containers.len() > MANY;
+            let ids = (!is_many).then_some(&containers);
             let list = fetch::containers(&session.engine, ids).await?;
             is_late = self.take_list(session, &list, ids)?;
             // What is known may no longer be what the last whole list told.
@@ -296,7 +348,7 @@ impl Task {
             }
         }
         if is_due {
-            let (about, spec) = fetch::introduce(&session.engine, &self.entry).await?;
+            let (about, spec) = fetch::introduce(&session.engine, self.entry).await?;
             session.about = Arc::new(about);
             session.slow_at = Instant::now() + SLOW;
             let mut state = self.cluster.write();
@@ -322,20 +374,27 @@ impl Task {
         list: &[u8],
         ids: Option<&BTreeSet<Arc<str>>>,
     ) -> Result<bool, Trouble> {
-        let items: Vec<&RawValue> = serde_json::from_slice(list)
+        let Items(items): Items<&RawValue> = serde_json::from_slice(list)
             .map_err(|error| Trouble::garbled("list of containers", &error))?;
         let origin = Origin {
-            addr: &self.addr,
+            addr: self.addr,
             name: &session.about.name,
             ip: &session.about.ip,
             now: now(),
             skew: session.about.skew,
         };
-        let read: Result<Vec<_>, _> = items
-            .into_iter()
-            .map(|item| Container::read(item, &origin))
-            .collect();
-        let read = read.map_err(|error| Trouble::garbled("list of containers", &error))?;
+        let mut read = Vec::with_capacity(items.len());
+        let mut labels = 0;
+        for item in items {
+            let (container, resident) = Container::read(item, &origin)
+                .map_err(|error| Trouble::garbled("list of containers", &error))?;
+            labels += resident.labels.len();
+            if labels > MAX_LABELS {
+                let detail = format!("more than {MAX_LABELS} labels");
+                return Err(Trouble::garbled("list of containers", &detail));
+            }
+            read.push((container, resident));
+        }
         let there: BTreeSet<_> = read.iter().map(|(read, _)| Arc::clone(&read.id)).collect();
         let late = self.late(read.iter().map(|(read, _)| read));
         let mut state = self.cluster.write();
@@ -345,18 +404,18 @@ impl Task {
             // Who may have to create it again has to know all of it as it is now.
             let moves = resident.reschedule_policy() == ReschedulePolicy::OnNodeFailure;
             let is_inspected = state.put(container, resident);
-            if (moves || !is_inspected) && !session.uninspected.contains(&id) {
-                session.uninspected.push_back(id);
+            if moves || !is_inspected {
+                session.uninspected.insert(id);
             }
         }
         match ids {
             None => {
-                state.retain(&self.addr, &there);
+                state.retain(self.addr, &there);
                 self.ended.retain(|id, _| there.contains(id));
             }
             Some(ids) => {
                 for id in ids.difference(&there) {
-                    state.forget(&self.addr, id);
+                    state.forget(self.addr, id);
                 }
             }
         }
@@ -369,7 +428,7 @@ impl Task {
     }
 
     /// Those that a list calls running though their end was told, and that have to be read again.
-    fn late<'a>(&mut self, listed: impl Iterator<Item = &'a Container>) -> BTreeSet<Arc<str>> {
+    fn late<'l>(&mut self, listed: impl Iterator<Item = &'l Container>) -> BTreeSet<Arc<str>> {
         let mut late = BTreeSet::new();
         for container in listed {
             let Some(more) = self.ended.get_mut(&container.id) else {
@@ -405,9 +464,9 @@ impl Task {
             Ok(resident) => {
                 let mut state = self.cluster.write();
                 if resident.reschedule_policy() == ReschedulePolicy::OnNodeFailure {
-                    state.keep(&self.addr, id, inspect);
+                    state.keep(self.addr, id, inspect);
                 }
-                state.inspected(&self.addr, resident);
+                state.inspected(self.addr, resident);
             }
             Err(error) => tracing::warn!("container {id} of node {}: {error}", self.addr),
         }
@@ -438,10 +497,9 @@ impl Task {
 
     fn is_known(&self, id: &str) -> bool {
         let state = self.cluster.read();
-        let member = state.members.get(&self.addr);
-        member.is_some_and(|member| {
-            member.node.resident(id).is_some() || member.removed.contains_key(id)
-        })
+        let member = state.members.get(self.addr);
+        member
+            .is_some_and(|member| member.node.resident(id).is_some() || member.removed.contains(id))
     }
 
     fn next_refresh(&self) -> Instant {
@@ -450,18 +508,18 @@ impl Task {
         inner.began + refresh::due(inner.began.elapsed(), min, max, rand::random())
     }
 
-    fn member<'a>(
+    fn member<'s>(
         &self,
-        state: &'a mut crate::cluster::state::State,
-    ) -> Result<&'a mut Member, Trouble> {
-        let member = state.members.get_mut(&self.addr);
+        state: &'s mut crate::cluster::state::State,
+    ) -> Result<&'s mut Member, Trouble> {
+        let member = state.members.get_mut(self.addr);
         member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
     }
 }
 
 /// The next of those that wait; never, when there is none.
-async fn next(waiting: &mut VecDeque<Arc<str>>) -> Arc<str> {
-    match waiting.pop_front() {
+async fn next(waiting: &mut IndexSet<Arc<str>>) -> Arc<str> {
+    match waiting.pop() {
         Some(next) => next,
         None => std::future::pending().await,
     }
