@@ -27,7 +27,7 @@ impl Rswarm {
 
     /// Starts the program with a soft and a hard limit of open files.
     pub fn start_with_files(soft: usize, hard: usize, args: &[&str]) -> Self {
-        let limits = format!("ulimit -Hn {hard} && ulimit -Sn {soft} && exec \"$@\"");
+        let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
         let mut shell = Command::new("sh");
         shell.args(["-c", &limits, "sh", PROGRAM]);
         Self::spawn(shell, args)
