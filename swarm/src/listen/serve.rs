@@ -320,22 +320,23 @@ async fn handshake(
 ) -> Option<(TlsStream<TcpStream>, Client, Option<Evicted>)> {
     let ticket = client.ticket.as_ref()?;
     let shaking = async {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+        let start = start.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Unshaken::Gone,
+            _ => Unshaken::Failed(error),
+        })?;
         ticket.begin_handshake();
-        start.into_stream(config).await
+        let stream = start.into_stream(config).await;
+        stream.map_err(Unshaken::Failed)
     };
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(HANDSHAKE_LIMIT, shaking) => shaken,
         _ = &mut evicted => return None,
     };
-    let stream = match shaken {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            log_failed_handshake(log, ticket.source(), &error);
-            return None;
-        }
-        Err(_) => {
-            log_failed_handshake(log, ticket.source(), &"timed out");
+    let stream = match shaken.unwrap_or(Err(Unshaken::TimedOut)) {
+        Ok(stream) => stream,
+        Err(why) => {
+            log_failed_handshake(log, ticket.source(), &why);
             return None;
         }
     };
@@ -358,12 +359,28 @@ async fn handshake(
     }
 }
 
-fn log_failed_handshake(log: &LogThrottle, source: IpAddr, error: &dyn std::fmt::Display) {
-    match log.admit(Instant::now()) {
-        None => tracing::debug!("TLS handshake with {source} failed: {error}"),
-        Some(0) => tracing::warn!("TLS handshake with {source} failed: {error}"),
+/// Why a TLS handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Unshaken {
+    /// The client left before it began, as health checks and port scans do.
+    #[error("closed by the client")]
+    Gone,
+    #[error("{0}")]
+    Failed(io::Error),
+    #[error("timed out")]
+    TimedOut,
+}
+
+fn log_failed_handshake(log: &LogThrottle, source: IpAddr, why: &Unshaken) {
+    let admitted = match why {
+        Unshaken::Gone => None,
+        Unshaken::Failed(_) | Unshaken::TimedOut => log.admit(Instant::now()),
+    };
+    match admitted {
+        None => tracing::debug!("TLS handshake with {source} failed: {why}"),
+        Some(0) => tracing::warn!("TLS handshake with {source} failed: {why}"),
         Some(suppressed) => tracing::warn!(
-            "TLS handshake with {source} failed: {error} ({suppressed} further failed handshakes \
+            "TLS handshake with {source} failed: {why} ({suppressed} further failed handshakes \
              since the last such message)"
         ),
     }

@@ -168,6 +168,35 @@ async fn idle_sockets_do_not_lock_out_clients_with_a_certificate() {
     idle.iter().for_each(JoinHandle::abort);
 }
 
+#[tokio::test]
+async fn failed_handshakes_are_logged_once_a_minute_with_the_address() {
+    let certificates = Certificates::new();
+    let port = free_port();
+    let host = format!("tcp://127.0.0.1:{port}");
+    let flags = certificates.flags();
+    let args = ["manage", "-H", &host].into_iter();
+    let args = args.chain(flags.iter().map(String::as_str)).chain([NOBODY]);
+    let manager = Rswarm::start(&args.collect::<Vec<_>>());
+    manager.until_listening(port).await;
+    for _ in 0..5 {
+        let mut stream = begun(port, b"GET / HTTP/1.1\r\n\r\n").await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    let mut stream = certificates.connect(port).await.unwrap();
+    ping(&mut stream).await.unwrap();
+    let said = manager.said();
+    let failures: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("handshake"))
+        .collect();
+    assert_eq!(failures.len(), 1, "{said}");
+    assert!(failures[0].contains("WARN"), "{said}");
+    assert!(
+        failures[0].contains("TLS handshake with 127.0.0.1 failed"),
+        "{said}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_sockets_on_plain_listener_evict_no_active_request() {
     let port = free_port();
