@@ -84,7 +84,8 @@ type Age = u64;
 enum Stage {
     Waiting,
     Handshaking,
-    Active,
+    /// So many requests: one may begin before the end of the last one is noticed.
+    Active(u32),
 }
 
 #[derive(Debug)]
@@ -134,6 +135,9 @@ impl Admission {
     /// Notes that a handshake has begun. Returns the connection whose handshake is given up for it.
     pub(super) fn begin_handshake(&mut self, id: Id) -> Option<Id> {
         let client = self.clients.get_mut(&id)?;
+        if client.stage != Stage::Waiting {
+            return None;
+        }
         client.stage = Stage::Handshaking;
         self.handshaking.insert(client.age, id);
         if self.handshaking.len() <= self.limits.handshakes {
@@ -145,7 +149,9 @@ impl Admission {
 
     /// Notes that the handshake is done and the client is still unauthenticated.
     pub(super) fn end_handshake(&mut self, id: Id) {
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.stage == Stage::Handshaking
+        {
             self.handshaking.remove(&client.age);
             client.stage = Stage::Waiting;
         }
@@ -155,12 +161,19 @@ impl Admission {
     /// too many requests are in progress.
     pub(super) fn begin_request(&mut self, id: Id) -> bool {
         let active = self.clients.len().saturating_sub(self.evictable.len());
-        if !self.clients.contains_key(&id) || active >= self.limits.active {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return false;
+        };
+        if let Stage::Active(requests) = &mut client.stage {
+            *requests = requests.saturating_add(1);
+            return true;
+        }
+        if active >= self.limits.active {
             return false;
         }
         self.dequeue(id);
         if let Some(client) = self.clients.get_mut(&id) {
-            client.stage = Stage::Active;
+            client.stage = Stage::Active(1);
         }
         true
     }
@@ -170,6 +183,14 @@ impl Admission {
     pub(super) fn end_request(&mut self, id: Id) -> Option<Id> {
         let age = self.take_number();
         let client = self.clients.get_mut(&id)?;
+        match &mut client.stage {
+            Stage::Active(requests) if *requests > 1 => {
+                *requests -= 1;
+                return None;
+            }
+            Stage::Active(_) => {}
+            Stage::Waiting | Stage::Handshaking => return None,
+        }
         client.stage = Stage::Waiting;
         client.age = age;
         let source = client.source;
@@ -237,6 +258,9 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     const LIMITS: Limits = Limits {
@@ -358,6 +382,50 @@ mod tests {
             (Step::Begin(2, true), None),
             (Step::Begin(77, false), None),
         ]);
+    }
+
+    #[test]
+    fn request_that_overlaps_the_last_one_keeps_the_connection_active() {
+        run(&[
+            (Step::Admit(1), None),
+            (Step::Begin(0, true), None),
+            (Step::Begin(0, true), None),
+            (Step::End(0), None),
+            (Step::Exhausted, None),
+            (Step::End(0), None),
+            (Step::End(0), None),
+            (Step::Exhausted, Some(0)),
+            (Step::End(0), None),
+        ]);
+    }
+
+    proptest! {
+        #[test]
+        fn tables_agree_whatever_happens(steps in vec((0..6_u8, 0..12_u64), 0..200)) {
+            let mut admission = Admission::new(LIMITS);
+            for (step, number) in steps {
+                match step {
+                    0 | 1 => { admission.admit(source(u8::try_from(number % 3).unwrap())); }
+                    2 => { admission.begin_handshake(number); }
+                    3 => admission.end_handshake(number),
+                    4 => { admission.begin_request(number); }
+                    _ => { admission.end_request(number); }
+                }
+                let Admission { clients, evictable, by_source, handshaking, .. } = &admission;
+                let is_active = |client: &&Client| matches!(client.stage, Stage::Active(_));
+                let active = clients.values().filter(is_active).count();
+                prop_assert!(active <= LIMITS.active);
+                prop_assert_eq!(evictable.len(), clients.len() - active);
+                prop_assert!(evictable.len() <= LIMITS.waiting);
+                let per_source = by_source.values().map(BTreeMap::len);
+                prop_assert_eq!(per_source.clone().sum::<usize>(), evictable.len());
+                prop_assert!(per_source.max().unwrap_or(0) <= LIMITS.waiting_per_source);
+                prop_assert!(handshaking.len() <= LIMITS.handshakes);
+                for id in handshaking.values() {
+                    prop_assert_eq!(clients[id].stage, Stage::Handshaking);
+                }
+            }
+        }
     }
 
     #[test]
