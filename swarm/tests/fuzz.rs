@@ -271,6 +271,7 @@ impl Target {
         });
         cluster.set_members(&[engine.addr().parse().unwrap()].into());
         let settings = ApiSettings {
+            lease: rswarm::lease::Lease::default(),
             standing: Box::new(|| Standing::Primary),
             strategy: "spread".to_owned(),
             filters: Vec::new(),

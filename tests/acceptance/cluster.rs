@@ -79,6 +79,15 @@ fn a_cluster_needs_no_more_than_a_master_and_nodes() {
         "n1\nn2"
     );
 
+    let limits = "inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} \
+                  {{index .HostConfig.LogConfig.Config \"max-size\"}}'";
+    for (name, expected) in [
+        ("swarm-agent-master", "2147483648 2048 10m"),
+        ("swarm-agent", "268435456 2048 10m"),
+    ] {
+        assert_eq!(me.docker("n1", &format!("{limits} {name}")).ok(), expected);
+    }
+
     // What is there already stays, the containers included.
     let containers = || {
         let ids = |name| me.docker(name, "ps -aq --no-trunc").ok();

@@ -61,7 +61,7 @@ impl Client {
             }
         };
         let mut request = Request::builder().method(method).uri(path);
-        request = request.header("host", "bench");
+        request = request.header("host", "localhost");
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }

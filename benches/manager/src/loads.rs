@@ -114,7 +114,7 @@ async fn asked(
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "bench")
+        .header("host", "localhost")
         .header("content-type", "application/x-tar")
         .body(Full::new(content))?;
     let answer = sender.send_request(request).await?;

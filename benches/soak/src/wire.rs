@@ -64,7 +64,7 @@ async fn send(
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: m\r\n{headers}Content-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await?;

@@ -8,6 +8,15 @@ use crate::archive::{add, hex};
 /// The label with the hash of all that was asked of a container: another hash, another container.
 const SPEC_LABEL: &str = "io.rmachine.companion.spec";
 
+/// How many processes and threads a container may have. A Rust or Go program takes one for each of
+/// the host's processors, and up to 512 for what blocks.
+const PIDS: i64 = 2048;
+
+/// Size at which a container's log is rotated, and how many files of it are kept: clients cause log
+/// lines, and the engine's default is a log without an end.
+const LOG_SIZE: &str = "10m";
+const LOG_FILES: &str = "3";
+
 /// How long a container that is stopped may take to leave in order, in seconds.
 const STOP_SECONDS: u32 = 5;
 
@@ -28,6 +37,8 @@ pub struct Container {
     /// The directory for its files, which lies on a volume that goes with it.
     pub(crate) files_at: Option<&'static str>,
     pub(crate) files: Vec<File>,
+    /// How much memory it may use, in bytes.
+    pub(crate) memory: i64,
 }
 
 /// A file that is put into a container before it starts.
@@ -35,6 +46,15 @@ pub struct File {
     pub(crate) name: &'static str,
     pub(crate) mode: u32,
     pub(crate) content: String,
+}
+
+/// Outcome of [`converge`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Converged {
+    /// What was done.
+    pub change: Change,
+    /// Limits that the engine's host does not support, each a sentence.
+    pub warnings: Vec<String>,
 }
 
 /// What [`converge`] did.
@@ -50,43 +70,51 @@ pub enum Change {
 
 /// Makes a container what it is to be, and lets it run. One that already is stays as it is.
 ///
+/// Where the host cannot limit the container's memory or processes, it runs without that limit, and
+/// a warning says so.
+///
 /// # Errors
 /// When the engine refuses a step. What is half made is finished by the next call.
-pub async fn converge(engine: &Engine, wanted: &Container) -> Result<Change, CompanionError> {
+pub async fn converge(engine: &Engine, wanted: &Container) -> Result<Converged, CompanionError> {
     let path = format!("/images/{}/json", wanted.image);
     let image = engine.call(Method::GET, &path, None).await?;
     let name = wanted.name;
+    let mut change = Change::Made;
+    let mut limits = Limits::ALL;
+    let mut warnings = Vec::new();
     match inspect(engine, name).await? {
         Some(there) if wanted.is(&there, &image["Id"]) => match State::of(&there) {
-            State::Running => return Ok(Change::None),
-            State::Ended => {
-                start(engine, name).await?;
-                return Ok(Change::Started);
+            State::Running => {
+                let change = Change::None;
+                return Ok(Converged { change, warnings });
             }
+            State::Ended => change = Change::Started,
             // Whoever made it may have been cut off before the files were in it.
             State::NeverStarted => {}
         },
         Some(_) => {
             remove(engine, name).await?;
-            create(engine, wanted).await?;
+            create(engine, wanted, limits).await?;
         }
-        None => create(engine, wanted).await?,
+        None => create(engine, wanted, limits).await?,
     }
-    if let Some(dir) = wanted.files_at {
-        let archive = wanted.archive()?;
-        let path = format!("/containers/{name}/archive?path={dir}");
-        engine
-            .stream(
-                Method::PUT,
-                &path,
-                "application/x-tar",
-                full(archive),
-                |_| (),
-            )
-            .await?;
+    loop {
+        if change == Change::Made {
+            upload(engine, wanted).await?;
+        }
+        let error = match start(engine, name).await {
+            Ok(()) => return Ok(Converged { change, warnings }),
+            Err(error) => error,
+        };
+        let Some(supported) = limits.without_unsupported(&error) else {
+            return Err(error.into());
+        };
+        warnings.extend(limits.warnings(supported, name));
+        limits = supported;
+        change = Change::Made;
+        remove(engine, name).await?;
+        create(engine, wanted, limits).await?;
     }
-    start(engine, name).await?;
-    Ok(Change::Made)
 }
 
 /// Stops a container in order and removes it. Says whether it was there.
@@ -146,6 +174,67 @@ pub async fn last_words(
     let log = engine.bytes(Method::GET, &path).await?;
     let text = String::from_utf8_lossy(&joined(&log)).into_owned();
     Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The limits that a container has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Limits {
+    memory: bool,
+    pids: bool,
+}
+
+impl Limits {
+    const ALL: Self = Self {
+        memory: true,
+        pids: true,
+    };
+
+    /// The limits that are left when a container did not start for want of the others. `None` where
+    /// that is not why.
+    ///
+    /// Engines leave out limits which the kernel lacks. What they do not see before runc does is a
+    /// controller that is not delegated to them, as in a container or without root.
+    fn without_unsupported(self, error: &EngineError) -> Option<Self> {
+        let EngineError::Refused { message, .. } = error else {
+            return None;
+        };
+        let message = message.to_ascii_lowercase();
+        if !message.contains("cgroup") {
+            return None;
+        }
+        let left = match (message.contains("memory"), message.contains("pids")) {
+            (true, false) => Self {
+                memory: false,
+                ..self
+            },
+            (false, true) => Self {
+                pids: false,
+                ..self
+            },
+            _ => Self {
+                memory: false,
+                pids: false,
+            },
+        };
+        (left != self).then_some(left)
+    }
+
+    /// One sentence for each limit that is given up.
+    fn warnings(self, left: Self, name: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (is_given_up, what) in [
+            (self.memory && !left.memory, "memory"),
+            (self.pids && !left.pids, "number of processes"),
+        ] {
+            if is_given_up {
+                warnings.push(format!(
+                    "the host cannot limit the {what} of container {name}, which runs without that \
+                     limit"
+                ));
+            }
+        }
+        warnings
+    }
 }
 
 enum State {
@@ -208,6 +297,12 @@ impl Container {
                 "ReadonlyRootfs": true,
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
+                "Memory": self.memory,
+                "PidsLimit": PIDS,
+                "LogConfig": {
+                    "Type": "json-file",
+                    "Config": {"max-size": LOG_SIZE, "max-file": LOG_FILES},
+                },
             },
         });
         if let Some(program) = self.entrypoint {
@@ -252,15 +347,35 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Option<Value>, Companion
     }
 }
 
-async fn create(engine: &Engine, wanted: &Container) -> Result<(), CompanionError> {
+/// Creates a container. Its label is that of all limits, so that it stays where a host does not
+/// support them.
+async fn create(engine: &Engine, wanted: &Container, limits: Limits) -> Result<(), CompanionError> {
     let mut body = wanted.body();
     body["Labels"] = json!({SPEC_LABEL: wanted.hash()});
+    if let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        if !limits.memory {
+            host.remove("Memory");
+        }
+        if !limits.pids {
+            host.remove("PidsLimit");
+        }
+    }
     let path = format!("/containers/create?name={}", wanted.name);
     engine.call(Method::POST, &path, Some(&body)).await?;
     Ok(())
 }
 
-async fn start(engine: &Engine, name: &str) -> Result<(), CompanionError> {
+async fn upload(engine: &Engine, wanted: &Container) -> Result<(), CompanionError> {
+    let Some(dir) = wanted.files_at else {
+        return Ok(());
+    };
+    let path = format!("/containers/{}/archive?path={dir}", wanted.name);
+    let archive = full(wanted.archive()?);
+    let uploading = engine.stream(Method::PUT, &path, "application/x-tar", archive, |_| ());
+    Ok(uploading.await?)
+}
+
+async fn start(engine: &Engine, name: &str) -> Result<(), EngineError> {
     let path = format!("/containers/{name}/start");
     engine.call(Method::POST, &path, None).await?;
     Ok(())
@@ -301,6 +416,7 @@ mod tests {
                 mode: 0o600,
                 content: "KEY".to_owned(),
             }],
+            memory: 1 << 27,
         }
     }
 
@@ -308,7 +424,7 @@ mod tests {
     fn is_another_one_as_soon_as_anything_differs() {
         let hash = container().hash();
         assert_eq!(container().hash(), hash);
-        let changes: [fn(&mut Container); 7] = [
+        let changes: [fn(&mut Container); 8] = [
             |container| container.entrypoint = Some("/x"),
             |container| container.host_network = true,
             |container| container.command.push("x".to_owned()),
@@ -316,6 +432,7 @@ mod tests {
             |container| container.port = None,
             |container| container.files[0].content.push('x'),
             |container| container.files[0].mode = 0o644,
+            |container| container.memory = 1 << 28,
         ];
         for change in changes {
             let mut other = container();
@@ -344,6 +461,60 @@ mod tests {
             json!({"3376/tcp": [{"HostIp": "", "HostPort": "3376"}]})
         );
         assert!(!body.to_string().contains("KEY"));
+    }
+
+    #[test]
+    fn container_has_limits_of_memory_processes_and_log() {
+        let host = &container().body()["HostConfig"];
+        assert_eq!(host["Memory"], 1 << 27);
+        assert_eq!(host["PidsLimit"], 2048);
+        assert_eq!(
+            host["LogConfig"],
+            json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}})
+        );
+    }
+
+    #[test]
+    fn limits_that_the_host_does_not_support_are_given_up() {
+        let limits = |memory, pids| Limits { memory, pids };
+        let refused = |message: &str| EngineError::Refused {
+            status: 500,
+            message: message.to_owned(),
+            path: "/containers/x/start".to_owned(),
+        };
+        for (message, left) in [
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: \
+                 error during container init: error setting cgroup config for procHooks process: \
+                 openat2 /sys/fs/cgroup/docker/0a/memory.max: no such file or directory: unknown",
+                Some(limits(false, true)),
+            ),
+            (
+                "error setting cgroup config for procHooks process: cannot set pids limit: \
+                 container could not join or create cgroup",
+                Some(limits(true, false)),
+            ),
+            (
+                "OCI runtime create failed: unable to apply cgroup configuration: permission denied",
+                Some(limits(false, false)),
+            ),
+            ("driver failed programming: port is already allocated", None),
+            ("cannot allocate memory", None),
+        ] {
+            let error = refused(message);
+            assert_eq!(Limits::ALL.without_unsupported(&error), left, "{message}");
+        }
+        let none = limits(false, false);
+        let error = refused("unable to apply cgroup configuration");
+        assert_eq!(none.without_unsupported(&error), None, "there is an end");
+        assert_eq!(
+            Limits::ALL.warnings(limits(false, true), "swarm-agent"),
+            [
+                "the host cannot limit the memory of container swarm-agent, which runs without \
+                 that limit"
+            ]
+        );
+        assert_eq!(Limits::ALL.warnings(none, "x").len(), 2);
     }
 
     #[test]

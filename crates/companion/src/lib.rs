@@ -20,7 +20,7 @@ pub mod server;
 mod whole;
 
 pub use container::{
-    Change, Container, File, converge, last_words, let_end, remove, remove_volume,
+    Change, Container, Converged, File, converge, last_words, let_end, remove, remove_volume,
 };
 pub use error::CompanionError;
 pub use image::{Architecture, Image};

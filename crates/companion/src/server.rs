@@ -22,6 +22,10 @@ pub const STORE_VOLUME: &str = "rmachine-store";
 /// Where the container has it.
 const DATA: &str = "/data";
 
+/// Memory of a store's container, in bytes: etcd keeps up to 2 GiB of data, Consul all of it, in
+/// memory.
+const MEMORY: i64 = 4 << 30;
+
 /// A server of etcd.
 pub struct Etcd {
     /// Its name among the servers.
@@ -194,6 +198,7 @@ fn container(program: &'static str, image: &str) -> Container {
         volumes: vec![(STORE_VOLUME.to_owned(), DATA.to_owned())],
         files_at: Some(TLS),
         files: Vec::new(),
+        memory: MEMORY,
     }
 }
 

@@ -80,6 +80,19 @@ impl Expression {
         }
     }
 
+    /// A soft `key==value` that any of these values satisfies, each taken literally.
+    ///
+    /// For names that others chose: as a pattern, a node's `.*` would be every node.
+    pub fn literal_soft(key: impl Into<String>, values: &[String]) -> Self {
+        Self {
+            key: key.into(),
+            operator: Operator::Equal,
+            value: values.join(", "),
+            soft: true,
+            pattern: Pattern::Literals(values.to_vec()),
+        }
+    }
+
     /// What is before the operator, as it was typed.
     pub fn key(&self) -> &str {
         &self.key
@@ -124,6 +137,7 @@ impl Expression {
     pub(crate) fn found_in(&self, texts: &impl Texts) -> bool {
         match &self.pattern {
             Pattern::Literal(text) => texts.has(text),
+            Pattern::Literals(all) => all.iter().any(|text| texts.has(text)),
             pattern => texts
                 .with_prefix(pattern.prefix())
                 .any(|text| pattern.is_match(text)),
@@ -325,5 +339,22 @@ mod tests {
         let digest = Expression::literal("image", "a@sha256:0.1");
         assert!(digest.describes("a@sha256:0.1"));
         assert!(!digest.describes("a@sha256:001"));
+    }
+
+    #[test]
+    fn literal_values_are_no_patterns() {
+        let names = [".*", "a|b", "node(1", "*", "/x/", "a@b"].map(str::to_owned);
+        let wish = Expression::literal_soft("node", &names);
+        assert!(wish.is_soft());
+        for name in &names {
+            assert!(wish.describes(name), "{name}");
+            let map = BTreeMap::from([(Arc::from(name.as_str()), ())]);
+            assert!(wish.found_in(&map), "{name} in a map");
+        }
+        for other in ["a", "b", "node1", "x", ""] {
+            assert!(!wish.describes(other), "{other}");
+            let map = BTreeMap::from([(Arc::from(other), ())]);
+            assert!(!wish.found_in(&map), "{other} in a map");
+        }
     }
 }

@@ -5,6 +5,8 @@ use regex::{Regex, RegexBuilder};
 pub(crate) enum Pattern {
     /// Just this text.
     Literal(String),
+    /// Any of these texts.
+    Literals(Vec<String>),
     /// The pieces between the `*` of a text that has no other sign of regular expressions: far
     /// quicker than one, and the most usual pattern. Unlike there, `*` spans line breaks.
     Pieces(Vec<String>),
@@ -48,6 +50,7 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &str) -> bool {
         match self {
             Self::Literal(literal) => literal == text,
+            Self::Literals(literals) => literals.iter().any(|literal| literal == text),
             Self::Pieces(pieces) => has_pieces(text, pieces),
             Self::Regex { regex, .. } => regex.is_match(text),
         }
@@ -57,6 +60,7 @@ impl Pattern {
     pub(crate) fn prefix(&self) -> &str {
         match self {
             Self::Literal(text) => text,
+            Self::Literals(_) => "",
             Self::Pieces(pieces) => pieces.first().map_or("", String::as_str),
             Self::Regex { prefix, .. } => prefix,
         }

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use rswarm_discovery::TokenService;
 
+use super::exposure::{Exposed, warn_if_exposed};
 use super::tls::TlsArgs;
 use super::{Failure, stop};
-use crate::listen::{ListenAddress, Listener, serve};
+use crate::listen::{ListenAddress, Listener, raise_descriptor_limit, serve};
 use crate::tls;
 
 /// Serve token:// discovery to any number of clusters
@@ -33,9 +34,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let configs = args.tls.files()?.map(tls::reloaded).transpose()?;
     let service = Arc::new(TokenService::open(args.data)?);
     let stop = stop::on_signal()?;
+    raise_descriptor_limit();
     let mut listeners = Vec::new();
     for address in &args.host {
-        listeners.push(Listener::bind(address).await?);
+        let listener = Listener::bind(address).await?;
+        if configs.is_none() {
+            warn_if_exposed(&listener, address, Exposed::Discovery);
+        }
+        listeners.push(listener);
         tracing::info!("serving discovery on {address}");
     }
     let serving = Arc::clone(&service);

@@ -7,6 +7,7 @@ use rswarm_discovery::{Discovery, DiscoveryUrl, Entry, MembershipService};
 use rswarm_scheduler::node::Overcommit;
 use rswarm_scheduler::{Filter, Scheduler, Strategy};
 
+use super::exposure::{Exposed, warn_if_exposed};
 use super::store::StoreArgs;
 use super::tls::TlsArgs;
 use super::{Failure, stop};
@@ -14,7 +15,7 @@ use crate::advertise::Advertise;
 use crate::api::{ApiSettings, Host, Standing};
 use crate::cluster::{ClusterSettings, EngineTls};
 use crate::lease::Lease;
-use crate::listen::{ListenAddress, Listener};
+use crate::listen::{ListenAddress, Listener, raise_descriptor_limit};
 use crate::manager::{self, Manager, Replication};
 use crate::tls::{self, TlsFiles};
 
@@ -184,13 +185,25 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     });
     let tls = files.map(tls::reloaded).transpose()?;
 
+    raise_descriptor_limit();
     let mut listeners = Vec::new();
     for address in &args.host {
-        listeners.push(Listener::bind(address).await?);
+        let mut listener = Listener::bind(address).await?;
+        if args.api_enable_cors {
+            listener.allow_any_origin();
+        }
+        if tls.is_none() {
+            warn_if_exposed(&listener, address, Exposed::Api);
+        }
+        listeners.push(listener);
         tracing::info!("Listening for HTTP on {address}");
     }
     let metrics = match &args.metrics_addr {
-        Some(address) => Some(Listener::bind(address).await?),
+        Some(address) => {
+            let listener = Listener::bind(address).await?;
+            warn_if_exposed(&listener, address, Exposed::Metrics);
+            Some(listener)
+        }
         None => None,
     };
     let manager = Manager {

@@ -2,6 +2,7 @@
 
 mod create;
 mod discovery;
+mod exposure;
 mod failure;
 mod health;
 mod image;

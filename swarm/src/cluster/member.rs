@@ -93,22 +93,44 @@ impl Member {
 
     /// Notes a failure that speaks against the node.
     pub(crate) fn failed(&mut self, why: String) -> Option<Turn> {
-        self.silent_since.get_or_insert_with(Instant::now);
         let turn = self.life.failed(why);
-        self.node.set_health(self.life.health());
-        self.updated_at = SystemTime::now();
+        self.note_failure();
+        turn
+    }
+
+    /// Notes that a session ended soon after it began.
+    pub(crate) fn ended_early(&mut self, why: String) -> Option<Turn> {
+        let turn = self.life.ended_early(why);
+        self.note_failure();
         turn
     }
 
     /// Notes an answer.
     pub(crate) fn answered(&mut self, id: &str) -> Result<Option<Turn>, String> {
         let turn = self.life.answered(id);
+        self.note_answer();
+        turn
+    }
+
+    /// Notes that a session has lasted.
+    pub(crate) fn lasted(&mut self, id: &str) -> Result<Option<Turn>, String> {
+        let turn = self.life.lasted(id);
+        self.note_answer();
+        turn
+    }
+
+    fn note_failure(&mut self) {
+        self.silent_since.get_or_insert_with(Instant::now);
+        self.node.set_health(self.life.health());
+        self.updated_at = SystemTime::now();
+    }
+
+    fn note_answer(&mut self) {
         if self.life.is_healthy() {
             self.silent_since = None;
         }
         self.node.set_health(self.life.health());
         self.updated_at = SystemTime::now();
-        turn
     }
 
     /// As `docker info` shows it.

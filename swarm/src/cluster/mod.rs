@@ -7,6 +7,7 @@
 mod changes;
 mod clock;
 mod container;
+mod departed;
 mod events;
 #[cfg(test)]
 mod fuzz;

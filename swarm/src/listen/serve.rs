@@ -1,11 +1,10 @@
 use std::convert::Infallible;
-use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -15,16 +14,28 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::errno::Errno;
+use rmachine_engine::full;
 use rmachine_pki::{PeerCertificate, Purpose};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::server::Acceptor;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ListenAddress;
+use super::admission::Limits;
+use super::connections::{ActiveBody, ActiveRequest, Connections, Evicted, Ticket};
+use super::cross_site::Policy;
+use super::descriptors::descriptor_limit;
+use super::log_throttle::LogThrottle;
+use super::unix_socket;
 use crate::panics;
 use crate::tls::TlsConfigs;
 
@@ -42,6 +53,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// The pause after an accept that failed, as it does when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often failed TLS handshakes, and failures to accept a connection, are logged as a warning.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What an answer is sent as.
 pub type Served = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -75,13 +89,10 @@ pub enum Peer {
 }
 
 impl Peer {
-    fn of<T>(stream: &TlsStream<T>) -> Self {
-        let (_, session) = stream.get_ref();
-        let shown = session.peer_certificates().and_then(<[_]>::first);
-        let shown = shown.and_then(|certificate| PeerCertificate::read(certificate));
-        match shown.filter(|shown| shown.purpose == Some(Purpose::Agent)) {
-            Some(agent) => Self::Agent(Arc::new(agent)),
-            None => Self::Client,
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        match PeerCertificate::read(certificate) {
+            Some(agent) if agent.purpose == Some(Purpose::Agent) => Self::Agent(Arc::new(agent)),
+            _ => Self::Client,
         }
     }
 }
@@ -89,6 +100,7 @@ impl Peer {
 /// An address that is being listened on.
 pub struct Listener {
     socket: Socket,
+    policy: Policy,
 }
 
 enum Socket {
@@ -103,18 +115,38 @@ impl Listener {
     /// # Errors
     /// [`ListenError`].
     pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
-        let bound = match address {
-            ListenAddress::Tcp { host, port } => {
-                let host = if host.is_empty() { "0.0.0.0" } else { host };
-                TcpListener::bind((host, *port)).await.map(Socket::Tcp)
-            }
-            ListenAddress::Unix(path) => unix(path).await.map(Socket::Unix),
-        };
-        let socket = bound.map_err(|source| ListenError {
+        let failed = |source| ListenError {
             address: address.clone(),
             source,
-        })?;
-        Ok(Self { socket })
+        };
+        match address {
+            ListenAddress::Tcp { host, port } => {
+                let bound = if host.is_empty() { "0.0.0.0" } else { host };
+                let listener = TcpListener::bind((bound, *port)).await.map_err(failed)?;
+                let local = listener.local_addr().map_err(failed)?;
+                let policy = Policy {
+                    any_origin: false,
+                    loopback: local.ip().to_canonical().is_loopback(),
+                    name: host.clone(),
+                };
+                Ok(Self {
+                    socket: Socket::Tcp(listener),
+                    policy,
+                })
+            }
+            ListenAddress::Unix(path) => {
+                let listener = unix_socket::bind(path).await.map_err(failed)?;
+                Ok(Self {
+                    socket: Socket::Unix(listener),
+                    policy: Policy::default(),
+                })
+            }
+        }
+    }
+
+    /// Lets web pages of any origin use the API.
+    pub fn allow_any_origin(&mut self) {
+        self.policy.any_origin = true;
     }
 
     /// The TCP port, where it is one.
@@ -124,21 +156,19 @@ impl Listener {
             Socket::Unix(_) => None,
         }
     }
-}
 
-async fn unix(path: &std::path::Path) -> io::Result<UnixListener> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && tokio::net::UnixStream::connect(path).await.is_err() {
-        fs::remove_file(path)?;
+    /// Whether other machines can connect.
+    pub fn is_exposed(&self) -> bool {
+        matches!(self.socket, Socket::Tcp(_)) && !self.policy.loopback
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 /// Answers everybody on all listeners until it is told to stop; then what is under way gets
 /// 10 seconds. TCP is spoken to in TLS where there is a configuration, the newest one for each
 /// connection; a socket never is.
+///
+/// Clients on TCP without a certificate may have only so many connections, by the limit of open
+/// files; above that, the oldest ones without a request in progress are closed.
 pub async fn serve<S, F>(
     listeners: Vec<Listener>,
     tls: Option<watch::Receiver<TlsConfigs>>,
@@ -148,83 +178,223 @@ pub async fn serve<S, F>(
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Served> + Send + 'static,
 {
-    let connections = TaskTracker::new();
+    let tasks = TaskTracker::new();
+    let connections = Connections::new(Limits::for_descriptors(descriptor_limit()));
+    let accept_log = Arc::new(LogThrottle::new(LOG_INTERVAL));
+    let handshake_log = Arc::new(LogThrottle::new(LOG_INTERVAL));
     let accepting = listeners.into_iter().map(|listener| {
-        let (tls, service) = (tls.clone(), service.clone());
-        accept(listener, tls, service, &connections, &stop)
+        let acceptance = Acceptance {
+            policy: Arc::new(listener.policy),
+            socket: listener.socket,
+            tls: tls.clone(),
+            connections: connections.clone(),
+            accept_log: Arc::clone(&accept_log),
+            handshake_log: Arc::clone(&handshake_log),
+        };
+        acceptance.accept_all(service.clone(), &tasks, &stop)
     });
     futures_util::future::join_all(accepting).await;
-    connections.close();
-    let drained = tokio::time::timeout(DRAIN_LIMIT, connections.wait()).await;
+    tasks.close();
+    let drained = tokio::time::timeout(DRAIN_LIMIT, tasks.wait()).await;
     if drained.is_err() {
-        let left = connections.len();
+        let left = tasks.len();
         tracing::warn!("{left} connections did not end within {DRAIN_LIMIT:?}");
     }
 }
 
-async fn accept<S, F>(
-    listener: Listener,
+/// A listener at work.
+struct Acceptance {
+    socket: Socket,
+    policy: Arc<Policy>,
     tls: Option<watch::Receiver<TlsConfigs>>,
-    service: S,
-    connections: &TaskTracker,
-    stop: &CancellationToken,
-) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Served> + Send + 'static,
-{
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = one(&listener) => accepted,
-        };
-        let stream = match accepted {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (service, stop) = (service.clone(), stop.clone());
-        match (stream, &tls) {
-            (Accepted::Tcp(stream), Some(tls)) => {
-                let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().server));
-                connections.spawn(async move {
-                    let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream));
-                    match shaken.await {
-                        Ok(Ok(stream)) => {
-                            let peer = Peer::of(&stream);
-                            answer(Box::new(stream), peer, service, stop).await
+    connections: Connections,
+    accept_log: Arc<LogThrottle>,
+    handshake_log: Arc<LogThrottle>,
+}
+
+impl Acceptance {
+    async fn accept_all<S, F>(self, service: S, tasks: &TaskTracker, stop: &CancellationToken)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Served> + Send + 'static,
+    {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.accept() => accepted,
+            };
+            let (service, stop) = (service.clone(), stop.clone());
+            match accepted {
+                Ok(Accepted::Unix(stream)) => {
+                    let client = Client::trusted();
+                    tasks.spawn(answer(Box::new(stream), client, service, stop));
+                }
+                Ok(Accepted::Tcp(stream, address)) => {
+                    let (ticket, evicted) = self.connections.admit(address.ip());
+                    let client = Client {
+                        peer: Peer::Client,
+                        ticket: Some(Arc::new(ticket)),
+                        policy: Some(Arc::clone(&self.policy)),
+                    };
+                    let Some(tls) = &self.tls else {
+                        let answering = answer(Box::new(stream), client, service, stop);
+                        tasks.spawn(unless_evicted(answering, evicted));
+                        continue;
+                    };
+                    let config = Arc::clone(&tls.borrow().server);
+                    let log = Arc::clone(&self.handshake_log);
+                    tasks.spawn(async move {
+                        let (stream, client, evicted) =
+                            handshake(stream, config, client, evicted, &log).await?;
+                        let answering = answer(Box::new(stream), client, service, stop);
+                        match evicted {
+                            Some(evicted) => unless_evicted(answering, evicted).await,
+                            None => answering.await,
                         }
-                        Ok(Err(error)) => tracing::info!("a TLS handshake failed: {error}"),
-                        Err(_) => tracing::info!("a TLS handshake took too long"),
-                    }
-                });
-            }
-            (Accepted::Tcp(stream), None) => {
-                connections.spawn(answer(Box::new(stream), Peer::Client, service, stop));
-            }
-            (Accepted::Unix(stream), _) => {
-                connections.spawn(answer(Box::new(stream), Peer::Client, service, stop));
+                        Some(())
+                    });
+                }
+                Err(error) => self.recover(&error).await,
             }
         }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                rmachine_engine::probe_when_idle(&stream)?;
+                Ok(Accepted::Tcp(stream, address))
+            }
+            Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// Makes it likely that the next connection can be accepted.
+    async fn recover(&self, error: &io::Error) {
+        if let Some(suppressed) = self.accept_log.admit(Instant::now()) {
+            tracing::warn!(
+                "a connection could not be accepted: {error} ({suppressed} further failures since \
+                 the last such message)"
+            );
+        }
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        if matches!(errno, Some(Errno::EMFILE | Errno::ENFILE)) {
+            self.connections.evict_oldest();
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
 enum Accepted {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
 }
 
-async fn one(listener: &Listener) -> io::Result<Accepted> {
-    match &listener.socket {
-        Socket::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            rmachine_engine::probe_when_idle(&stream)?;
-            Ok(Accepted::Tcp(stream))
+/// What is known of a connection's other side.
+struct Client {
+    peer: Peer,
+    /// Its entry among the unauthenticated connections.
+    ticket: Option<Arc<Ticket>>,
+    /// What its requests are checked against.
+    policy: Option<Arc<Policy>>,
+}
+
+impl Client {
+    /// A client that may do everything.
+    fn trusted() -> Self {
+        Self {
+            peer: Peer::Client,
+            ticket: None,
+            policy: None,
         }
-        Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+    }
+}
+
+/// Runs a connection until it ends or is evicted.
+async fn unless_evicted(connection: impl Future<Output = ()>, evicted: Evicted) {
+    tokio::select! {
+        () = connection => {}
+        _ = evicted => {}
+    }
+}
+
+/// Completes a TLS handshake, and tells who the client is. A client that showed its certificate is
+/// no longer evicted. An agent's certificate is on every node: it does not lift the limits.
+async fn handshake(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    client: Client,
+    mut evicted: Evicted,
+    log: &LogThrottle,
+) -> Option<(TlsStream<TcpStream>, Client, Option<Evicted>)> {
+    let ticket = client.ticket.as_ref()?;
+    let shaking = async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+        let start = start.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Unshaken::Gone,
+            _ => Unshaken::Failed(error),
+        })?;
+        ticket.begin_handshake();
+        let stream = start.into_stream(config).await;
+        stream.map_err(Unshaken::Failed)
+    };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_LIMIT, shaking) => shaken,
+        _ = &mut evicted => return None,
+    };
+    let stream = match shaken.unwrap_or(Err(Unshaken::TimedOut)) {
+        Ok(stream) => stream,
+        Err(why) => {
+            log_failed_handshake(log, ticket.source(), &why);
+            return None;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    match certificate.map(Peer::of) {
+        None => {
+            ticket.end_handshake();
+            Some((stream, client, Some(evicted)))
+        }
+        Some(peer @ Peer::Agent(_)) => {
+            ticket.end_handshake();
+            let agent = Client {
+                peer,
+                policy: None,
+                ..client
+            };
+            Some((stream, agent, Some(evicted)))
+        }
+        Some(Peer::Client) => Some((stream, Client::trusted(), None)),
+    }
+}
+
+/// Why a TLS handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Unshaken {
+    /// The client left before it began, as health checks and port scans do.
+    #[error("closed by the client")]
+    Gone,
+    #[error("{0}")]
+    Failed(io::Error),
+    #[error("timed out")]
+    TimedOut,
+}
+
+fn log_failed_handshake(log: &LogThrottle, source: IpAddr, why: &Unshaken) {
+    let admitted = match why {
+        Unshaken::Gone => None,
+        Unshaken::Failed(_) | Unshaken::TimedOut => log.admit(Instant::now()),
+    };
+    match admitted {
+        None => tracing::debug!("TLS handshake with {source} failed: {why}"),
+        Some(0) => tracing::warn!("TLS handshake with {source} failed: {why}"),
+        Some(suppressed) => tracing::warn!(
+            "TLS handshake with {source} failed: {why} ({suppressed} further failed handshakes \
+             since the last such message)"
+        ),
     }
 }
 
@@ -236,27 +406,35 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// The response to a request; one that says so where the program panics over it.
 async fn answered(response: impl Future<Output = Served>) -> Served {
     panics::caught(response).await.unwrap_or_else(|| {
-        let message = r#"{"message":"the manager failed on this request; its log says where"}"#;
-        let mut response = Response::new(rmachine_engine::full(message));
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(header::CONTENT_TYPE, json);
+        let message = "the manager failed on this request; its log says where";
+        let mut response = rejected(StatusCode::INTERNAL_SERVER_ERROR, &message);
         // The rest of the request may not have been read.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
         response
     })
 }
 
-async fn answer<S, F>(stream: Box<dyn Stream>, peer: Peer, service: S, stop: CancellationToken)
+async fn answer<S, F>(stream: Box<dyn Stream>, client: Client, service: S, stop: CancellationToken)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Served> + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
+        let active = client.begin(&request);
+        request.extensions_mut().insert(client.peer.clone());
         let service = service.clone();
-        async move { Ok::<_, Infallible>(answered(async move { service(request).await }).await) }
+        async move {
+            let active = match active {
+                Ok(active) => active,
+                Err(rejection) => return Ok::<_, Infallible>(*rejection),
+            };
+            let answer = answered(async move { service(request).await }).await;
+            Ok(match active {
+                Some(active) => answer.map(|body| ActiveBody::new(body, active).boxed_unsync()),
+                None => answer,
+            })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -275,6 +453,41 @@ where
     if let Err(error) = ended {
         tracing::debug!("a connection ended: {error}");
     }
+}
+
+impl Client {
+    /// Checks a request. Returns what keeps the connection open while the request is in progress.
+    ///
+    /// # Errors
+    /// The answer to a request that is rejected.
+    fn begin(&self, request: &Request<Incoming>) -> Result<Option<ActiveRequest>, Box<Served>> {
+        if let Some(policy) = &self.policy {
+            let (method, path) = (request.method(), request.uri().path());
+            let has_body = !request.body().is_end_stream();
+            let checked = policy.check(method, path, request.headers(), has_body);
+            checked.map_err(|rejection| {
+                tracing::debug!("rejected {method} {path}: {rejection}");
+                Box::new(rejected(rejection.status(), &rejection))
+            })?;
+        }
+        match self.ticket.as_ref().map(|ticket| ticket.begin_request()) {
+            None => Ok(None),
+            Some(Some(active)) => Ok(Some(active)),
+            Some(None) => Err(Box::new(rejected(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &"too many requests of clients without a certificate are in progress",
+            ))),
+        }
+    }
+}
+
+fn rejected(status: StatusCode, message: &dyn std::fmt::Display) -> Served {
+    let body = json!({ "message": message.to_string() });
+    let mut answer = Response::new(full(body.to_string()));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
 }
 
 #[cfg(test)]

@@ -86,12 +86,12 @@ async fn vanish(manager: &Manager) {
     }
     // Raw streams, and answers without an end.
     for request in [
-        "POST /containers/echo/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: m\r\n\
+        "POST /containers/echo/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: localhost\r\n\
          Connection: Upgrade\r\nUpgrade: tcp\r\n\r\nhalf a li",
-        "GET /containers/echo/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: m\r\n\r\n",
-        "GET /containers/echo/stats HTTP/1.1\r\nHost: m\r\n\r\n",
-        "GET /events HTTP/1.1\r\nHost: m\r\n\r\n",
-        "POST /containers/echo/wait HTTP/1.1\r\nHost: m\r\n\r\n",
+        "GET /containers/echo/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /containers/echo/stats HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /containers/echo/wait HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
@@ -108,14 +108,15 @@ async fn vanish(manager: &Manager) {
     }
     // Bodies that were announced and end halfway.
     for head in [
-        "POST /containers/create?name=half HTTP/1.1\r\nHost: m\r\nContent-Length: 1000\r\n\r\n\
+        "POST /containers/create?name=half HTTP/1.1\r\nHost: localhost\r\n\
+         Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n\
          {\"Image\":\"busy:1\",",
-        "POST /images/load HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nw",
-        "POST /build?t=half HTTP/1.1\r\nHost: m\r\nContent-Type: application/x-tar\r\n\
+        "POST /images/load HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nw",
+        "POST /build?t=half HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-tar\r\n\
          Content-Length: 1000000\r\n\r\nDockerfile",
-        "PUT /containers/echo/archive?path=/ HTTP/1.1\r\nHost: m\r\n\
+        "PUT /containers/echo/archive?path=/ HTTP/1.1\r\nHost: localhost\r\n\
          Content-Type: application/x-tar\r\nContent-Length: 1000000\r\n\r\nx",
-        "POST /images/create?fromSrc=-&repo=half HTTP/1.1\r\nHost: m\r\n\
+        "POST /images/create?fromSrc=-&repo=half HTTP/1.1\r\nHost: localhost\r\n\
          Transfer-Encoding: chunked\r\n\r\n3\r\nabc",
     ] {
         let mut clients = Vec::new();

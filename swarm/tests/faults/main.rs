@@ -18,6 +18,8 @@ mod manager;
 mod servers;
 
 mod clients;
+mod connections;
+mod cross_site;
 mod engines;
 mod hostile;
 mod hostile_engine;

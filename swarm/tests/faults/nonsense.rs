@@ -21,7 +21,8 @@ async fn nonsense_is_answered_and_leaves_nothing_behind() {
     let port = free_port();
     let manager = Rswarm::manage(port, &[NOBODY]).await;
     let before = manager.files();
-    let head = "POST /containers/create HTTP/1.1\r\nHost: m\r\nConnection: close\r\n";
+    let head = "POST /containers/create HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Type: application/json\r\n";
     let long = "x".repeat(2 << 20);
     let many = "X-A: b\r\n".repeat(5_000);
     let cases = [
@@ -38,27 +39,30 @@ async fn nonsense_is_answered_and_leaves_nothing_behind() {
         ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n".to_owned(), "400"),
         // Paths and methods that nobody serves.
         (
-            "BREW /pot HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "BREW /pot HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(),
             "404|405",
         ),
         (
-            "CONNECT m:1 HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "CONNECT m:1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(),
             "404|405|400",
         ),
         (
-            "OPTIONS * HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(),
             "404|405|400",
         ),
         (
-            "GET http://m/nowhere HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "GET http://m/nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                .to_owned(),
             "404",
         ),
         (
-            "GET /v99999999.1/info HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "GET /v99999999.1/info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                .to_owned(),
             "404",
         ),
         (
-            "GET /containers/%00/json HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n".to_owned(),
+            "GET /containers/%00/json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                .to_owned(),
             "404",
         ),
         // Bodies that are not as they were announced.
@@ -135,8 +139,8 @@ async fn a_thousand_clients_that_crawl_slow_nobody_and_are_not_borne_for_ever() 
         b"",
         b"G",
         b"GET /_ping HTTP/1.1\r\nX-Slow: ",
-        b"POST /containers/create HTTP/1.1\r\nHost: m\r\nContent-Length: 100000\r\n\r\n{",
-        b"POST /containers/create HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n\"",
+        b"POST /containers/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{",
+        b"POST /containers/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n\"",
     ];
     // Each sends a byte now and then, until it is told that this was enough.
     let crawling = (0..SLOW).map(|number| {

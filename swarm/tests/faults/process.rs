@@ -12,6 +12,8 @@ use crate::wire;
 /// How long it may take to become so.
 const LIMIT: Duration = Duration::from_secs(90);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rswarm");
+
 /// A running `rswarm`; ends with the value, which sees to it that nothing panicked.
 pub struct Rswarm {
     process: Child,
@@ -20,9 +22,21 @@ pub struct Rswarm {
 
 impl Rswarm {
     pub fn start(args: &[&str]) -> Self {
+        Self::spawn(Command::new(PROGRAM), args)
+    }
+
+    /// Starts the program with a soft and a hard limit of open files.
+    pub fn start_with_files(soft: usize, hard: usize, args: &[&str]) -> Self {
+        let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limits, "sh", PROGRAM]);
+        Self::spawn(shell, args)
+    }
+
+    fn spawn(mut program: Command, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_rswarm"))
+        let process = program
             .args(args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -41,21 +55,33 @@ impl Rswarm {
             .copied()
             .collect();
         let started = Self::start(&args);
+        started.until_listening(port).await;
+        let answer = wire::get(port, "/_ping").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        started
+    }
+
+    /// Waits until it listens on a port of the loopback.
+    pub async fn until_listening(&self, port: u16) {
         let end = Instant::now() + LIMIT;
         while tokio::net::TcpStream::connect(("127.0.0.1", port))
             .await
             .is_err()
         {
-            assert!(
-                Instant::now() < end,
-                "it does not listen: {}",
-                started.said()
-            );
+            assert!(Instant::now() < end, "it does not listen: {}", self.said());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let answer = wire::get(port, "/_ping").await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        started
+    }
+
+    /// The soft limit of its open files.
+    pub fn files_limit(&self) -> usize {
+        let limits = format!("/proc/{}/limits", self.process.id());
+        let limits = std::fs::read_to_string(limits).unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().nth(3));
+        soft.unwrap().parse().unwrap()
     }
 
     /// Ends it as the system does when memory is short.
@@ -97,7 +123,8 @@ impl Rswarm {
         }
     }
 
-    fn said(&self) -> String {
+    /// What it logged.
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 }

@@ -36,6 +36,6 @@ pub async fn asked(port: u16, request: &[u8]) -> String {
 
 /// Asks for a path as any client would; returns the answer with its head.
 pub async fn get(port: u16, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     asked(port, request.as_bytes()).await
 }

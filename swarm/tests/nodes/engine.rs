@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -34,6 +35,10 @@ struct Engine {
     events: broadcast::Sender<String>,
     /// It takes requests and does not answer them.
     hangs: watch::Sender<bool>,
+    /// It ends each stream of events at once.
+    ends_events: AtomicBool,
+    /// It closes the connection instead of answering to a create.
+    drops_creates: AtomicBool,
     asked: Mutex<BTreeMap<String, usize>>,
 }
 
@@ -51,6 +56,8 @@ impl Simulated {
             containers: Mutex::default(),
             events: broadcast::Sender::new(256),
             hangs: watch::Sender::new(false),
+            ends_events: AtomicBool::new(false),
+            drops_creates: AtomicBool::new(false),
             asked: Mutex::default(),
         });
         let addr = listener.local_addr().unwrap().to_string();
@@ -109,6 +116,14 @@ impl Simulated {
         self.engine.hangs.send_replace(hangs);
     }
 
+    pub fn end_events(&self, ends: bool) {
+        self.engine.ends_events.store(ends, Ordering::Relaxed);
+    }
+
+    pub fn drop_creates(&self) {
+        self.engine.drops_creates.store(true, Ordering::Relaxed);
+    }
+
     /// How often a path was asked for.
     pub fn asked(&self, path: &str) -> usize {
         lock(&self.engine.asked).get(path).copied().unwrap_or(0)
@@ -124,7 +139,14 @@ async fn serve(listener: TcpListener, engine: Arc<Engine>, token: CancellationTo
         let engine = Arc::clone(&engine);
         let service = service_fn(move |request| {
             let engine = Arc::clone(&engine);
-            async move { Ok::<_, Infallible>(engine.answer(request).await) }
+            async move {
+                let is_create = request.uri().path().ends_with("/containers/create");
+                if is_create && engine.drops_creates.load(Ordering::Relaxed) {
+                    engine.count("/containers/create");
+                    return Err(std::io::Error::other("the connection is closed"));
+                }
+                Ok(engine.answer(request).await)
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service);
@@ -135,6 +157,10 @@ async fn serve(listener: TcpListener, engine: Arc<Engine>, token: CancellationTo
 }
 
 impl Engine {
+    fn count(&self, path: &str) {
+        *lock(&self.asked).entry(path.to_owned()).or_default() += 1;
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let _ = self.hangs.subscribe().wait_for(|hangs| !hangs).await;
         let path = request.uri().path();
@@ -142,7 +168,7 @@ impl Engine {
             Some(rest) => rest,
             None => path,
         };
-        *lock(&self.asked).entry(path.to_owned()).or_default() += 1;
+        self.count(path);
         let query = request.uri().query().unwrap_or_default();
         match path {
             "/version" => whole(&json!({
@@ -196,6 +222,9 @@ impl Engine {
     }
 
     fn follow(&self) -> Answer {
+        if self.ends_events.load(Ordering::Relaxed) {
+            return Response::new(Full::new(Bytes::new()).boxed_unsync());
+        }
         let events = futures_util::stream::unfold(self.events.subscribe(), |mut events| async {
             let line = events.recv().await.ok()?;
             Some((Ok(Frame::data(Bytes::from(line))), events))

@@ -7,6 +7,7 @@
     reason = "a test says why it is skipped; one that cannot set up its case has failed"
 )]
 
+mod create_retry;
 mod engine;
 mod real;
 
@@ -240,6 +241,28 @@ async fn a_node_that_hangs_is_lost_and_hurts_nobody() {
     assert_eq!(*placed.node().about.addr, *well.addr);
     hung.hang(false);
     until_status(&cluster, &hung.addr, NodeStatus::Healthy).await;
+}
+
+#[tokio::test]
+async fn node_whose_event_stream_always_ends_becomes_and_stays_unhealthy() {
+    const SESSIONS: usize = 3;
+    let engine = Simulated::start("node-1").await;
+    engine.create("aaa1", "web", &json!({}), false);
+    engine.end_events(true);
+    let cluster = cluster();
+    cluster.set_members(&entries([&engine.addr]));
+    until_status(&cluster, &engine.addr, NodeStatus::Unhealthy).await;
+    let error = error_of(&cluster, &engine.addr);
+    assert!(error.contains("ended its events"), "{error}");
+    let before = engine.asked("/events");
+    until("it connects again and again", || {
+        assert_eq!(cluster.nodes()[0].status, NodeStatus::Unhealthy);
+        engine.asked("/events") >= before + SESSIONS
+    })
+    .await;
+    engine.end_events(false);
+    until_status(&cluster, &engine.addr, NodeStatus::Healthy).await;
+    assert_eq!(error_of(&cluster, &engine.addr), "");
 }
 
 #[tokio::test]

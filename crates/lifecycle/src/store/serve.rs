@@ -221,7 +221,10 @@ impl Machines {
             }
             .container(&image),
         };
-        rmachine_companion::converge(engine, &container).await?;
+        let converged = rmachine_companion::converge(engine, &container).await?;
+        for warning in &converged.warnings {
+            report.warn(warning);
+        }
         report.step(&format!("waiting for the answer of {kind}"));
         let answered = answer(&members, kind, address, &others).await;
         match answered {

@@ -88,7 +88,11 @@ impl Machines {
                 certificates: self.manager_certificates(guard, driver, interfaces).await?,
                 store: store.clone(),
             };
-            rmachine_companion::converge(engine, &manager.container(&image)).await?;
+            let converged =
+                rmachine_companion::converge(engine, &manager.container(&image)).await?;
+            for warning in &converged.warnings {
+                report.warn(warning);
+            }
             report.step("waiting for the manager's answer over TLS");
             self.manager_answers(guard.name(), driver, place.host.port, engine)
                 .await?;
@@ -114,7 +118,10 @@ impl Machines {
                 env,
                 certificates,
             };
-            rmachine_companion::converge(engine, &agent.container(&image)).await?;
+            let converged = rmachine_companion::converge(engine, &agent.container(&image)).await?;
+            for warning in &converged.warnings {
+                report.warn(warning);
+            }
             self.is_healthy_member(guard.name(), &discovery, &place.engine, engine, report)
                 .await?;
         } else {

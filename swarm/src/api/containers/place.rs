@@ -54,7 +54,9 @@ pub(super) async fn create(call: Call) -> Result<Served, ApiError> {
     let mut tries = order.api.inner.settings.create_retry;
     loop {
         match order.carry_out().await.map(Created::answer) {
-            Err(error) if tries > 0 && error.status().is_server_error() => {
+            Err(error)
+                if tries > 0 && error.status().is_server_error() && !may_have_created(&error) =>
+            {
                 tries -= 1;
                 tracing::warn!("a container could not be created, and is tried again: {error}");
             }
@@ -225,8 +227,74 @@ fn is_image_missing(error: &ApiError) -> bool {
     }
 }
 
+/// Whether an engine may have created the container, or may still do, although this is what came
+/// of it: another attempt could make a second container of the same name. An engine that answers
+/// with an error has cleaned up.
+fn may_have_created(error: &ApiError) -> bool {
+    match error {
+        ApiError::Engine { source, .. } => match source {
+            EngineError::Deadline { .. } | EngineError::Protocol { .. } => true,
+            EngineError::Refused { .. }
+            | EngineError::Unreachable { .. }
+            | EngineError::Tls { .. }
+            | EngineError::TooOld { .. }
+            | EngineError::InvalidEndpoint { .. } => false,
+        },
+        _ => false,
+    }
+}
+
 /// 64 hexadecimal digits, as engines make ids.
 pub(in crate::api) fn random_id() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn create_is_retried_only_where_no_engine_can_have_created() {
+        let endpoint = || "tcp://127.0.0.1:1".to_owned();
+        for (source, expected) in [
+            (
+                EngineError::Deadline {
+                    endpoint: endpoint(),
+                    waiting_for: "/containers/create".to_owned(),
+                    limit: Duration::from_secs(1),
+                },
+                true,
+            ),
+            (
+                EngineError::Protocol {
+                    endpoint: endpoint(),
+                    detail: "connection closed".to_owned(),
+                },
+                true,
+            ),
+            (
+                EngineError::Refused {
+                    status: 500,
+                    message: "no space left on device".to_owned(),
+                    path: "/containers/create".to_owned(),
+                },
+                false,
+            ),
+            (
+                EngineError::Unreachable {
+                    endpoint: endpoint(),
+                    source: std::io::ErrorKind::ConnectionRefused.into(),
+                },
+                false,
+            ),
+        ] {
+            let error = ApiError::engine("node-1", source);
+            assert_eq!(may_have_created(&error), expected, "{error}");
+        }
+        let unplaced = ApiError::Unschedulable("no node".to_owned());
+        assert!(!may_have_created(&unplaced));
+    }
 }

@@ -6,6 +6,8 @@
 //!      ▲ │ fails: why       ▲                                  │
 //!      └─┘                  └────────────── answers ───────────┘
 //!
+//!   sessions that end soon after they began count as failures of their own: after too many, the
+//!   node is Unhealthy until a session lasts
 //!   another engine answers at the address: Pending again, with the reason
 //!   gone from the discovery: Disconnected, and nothing comes after that
 //! ```
@@ -49,6 +51,8 @@ pub(crate) struct Life {
     status: NodeStatus,
     id: Option<String>,
     failures: u32,
+    /// Sessions in a row that ended soon after they began.
+    short_sessions: u32,
     retry: u32,
     trouble: Option<String>,
 }
@@ -60,6 +64,7 @@ impl Life {
             status: NodeStatus::Pending,
             id: None,
             failures: 0,
+            short_sessions: 0,
             retry: retry.max(1),
             trouble: Some("(waiting for the first answer)".to_owned()),
         }
@@ -78,7 +83,8 @@ impl Life {
         self.trouble.as_deref()
     }
 
-    /// The engine answered, and all that is asked of it is known.
+    /// The engine answered, and all that is asked of it is known. After too many short sessions
+    /// that is not enough: see [`Life::lasted`].
     pub(crate) fn answered(&mut self, id: &str) -> Result<Option<Turn>, String> {
         let known = self.id.get_or_insert_with(|| id.to_owned());
         if known != id {
@@ -90,6 +96,9 @@ impl Life {
             self.status = NodeStatus::Pending;
             return Err(reason);
         }
+        if self.short_sessions >= self.retry {
+            return Ok(None);
+        }
         let before = std::mem::replace(&mut self.status, NodeStatus::Healthy);
         self.failures = 0;
         self.trouble = None;
@@ -98,6 +107,20 @@ impl Life {
             NodeStatus::Unhealthy => Some(Turn::Reconnected),
             NodeStatus::Healthy | NodeStatus::Disconnected => None,
         })
+    }
+
+    /// The session with the engine has lasted long enough to rely on it.
+    pub(crate) fn lasted(&mut self, id: &str) -> Result<Option<Turn>, String> {
+        self.short_sessions = 0;
+        self.answered(id)
+    }
+
+    /// A session ended soon after it began. The answers at its begin do not make up for that: an
+    /// engine that closes each event stream at once is no use.
+    pub(crate) fn ended_early(&mut self, why: String) -> Option<Turn> {
+        self.failures = self.failures.max(self.short_sessions);
+        self.short_sessions = self.short_sessions.saturating_add(1);
+        self.failed(why)
     }
 
     /// Something asked of the engine went wrong in a way that speaks against the node.
@@ -160,7 +183,9 @@ mod tests {
 
     enum Step {
         Answers(&'static str),
+        Lasts,
         Fails,
+        EndsEarly,
         Goes,
     }
 
@@ -168,8 +193,7 @@ mod tests {
     fn a_life_goes_on_as_drawn() {
         use NodeStatus::{Disconnected, Healthy, Pending, Unhealthy};
         use Step::{Answers, Fails, Goes};
-        let mut life = Life::new(3);
-        for (number, (step, status, turn, health)) in [
+        run(&[
             (Fails, Pending, None, 0),
             (Fails, Pending, None, 0),
             (Fails, Pending, None, 0),
@@ -187,21 +211,63 @@ mod tests {
             (Answers("a"), Healthy, Some(Turn::Connected), 100),
             (Goes, Disconnected, Some(Turn::Lost), 0),
             (Goes, Disconnected, None, 0),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        ]);
+    }
+
+    fn run(steps: &[(Step, NodeStatus, Option<Turn>, u8)]) {
+        let mut life = Life::new(3);
+        for (number, (step, status, turn, health)) in steps.iter().enumerate() {
             let told = match step {
-                Answers(id) => life.answered(id).unwrap_or(None),
-                Fails => life.failed("x".to_owned()),
-                Goes => life.removed(),
+                Step::Answers(id) => life.answered(id).unwrap_or(None),
+                Step::Lasts => life.lasted("a").unwrap_or(None),
+                Step::Fails => life.failed("x".to_owned()),
+                Step::EndsEarly => life.ended_early("x".to_owned()),
+                Step::Goes => life.removed(),
             };
             assert_eq!(
                 (life.status(), told, life.health()),
-                (status, turn, health),
+                (*status, *turn, *health),
                 "{number}"
             );
         }
+    }
+
+    #[test]
+    fn short_sessions_make_node_unhealthy_until_one_lasts() {
+        use NodeStatus::{Healthy, Unhealthy};
+        use Step::{Answers, EndsEarly, Fails, Lasts};
+        run(&[
+            (Answers("a"), Healthy, Some(Turn::Connected), 100),
+            (EndsEarly, Healthy, None, 67),
+            (Answers("a"), Healthy, None, 100),
+            (EndsEarly, Healthy, None, 34),
+            (Answers("a"), Healthy, None, 100),
+            (EndsEarly, Unhealthy, Some(Turn::Lost), 0),
+            (Answers("a"), Unhealthy, None, 0),
+            (EndsEarly, Unhealthy, None, 0),
+            (Answers("a"), Unhealthy, None, 0),
+            (Lasts, Healthy, Some(Turn::Reconnected), 100),
+            (EndsEarly, Healthy, None, 67),
+            (Answers("a"), Healthy, None, 100),
+            (Lasts, Healthy, None, 100),
+            // A restart: the session was a long one.
+            (Fails, Healthy, None, 67),
+            (Answers("a"), Healthy, None, 100),
+            (EndsEarly, Healthy, None, 67),
+            (Fails, Healthy, None, 34),
+            (Fails, Unhealthy, Some(Turn::Lost), 0),
+            (Answers("a"), Healthy, Some(Turn::Reconnected), 100),
+        ]);
+    }
+
+    #[test]
+    fn pauses_grow_with_short_sessions() {
+        let mut life = Life::new(3);
+        for _ in 0..10 {
+            life.answered("a").unwrap();
+            life.ended_early(String::new());
+        }
+        assert!(life.pause(|_| 0) >= LONGEST_PAUSE / 2);
     }
 
     #[test]

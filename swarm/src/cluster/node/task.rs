@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use indexmap::IndexSet;
 use rmachine_engine::{Engine, ResponseBudget};
 use rswarm_discovery::Entry;
@@ -14,8 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fetch::{self, Trouble};
 use super::fingerprint::fingerprint;
-use super::refresh;
 use super::stream::EngineEvents;
+use super::{Turn, refresh};
 use crate::cluster::Cluster;
 use crate::cluster::container::{Container, Origin};
 use crate::cluster::events::{EngineEvent, with_node};
@@ -35,6 +36,10 @@ const MANY: usize = 50;
 
 /// How often an engine is asked who it is, and for all that its events tell anyway.
 const SLOW: Duration = Duration::from_secs(300);
+
+/// How long a session has to last before the node is relied on, where the engine's sessions have
+/// ended early before. Sessions that end sooner count as failures.
+const STABLE: Duration = Duration::from_secs(10);
 
 /// How often a list may call a container running that has told of its end, and how long apart: some
 /// engines, such as 20.10, tell of an end before their list knows of it.
@@ -73,7 +78,7 @@ async fn supervise(node: &Node) {
         }
         let pause = backoff.pause(began.elapsed());
         let why = "the manager failed on what this engine sent; its log says where".to_owned();
-        if Task::new(node).failed(why).is_none() {
+        if Task::new(node).failed(why, true).is_none() {
             return;
         }
         sleep(pause).await;
@@ -113,6 +118,15 @@ struct Session {
     uninspected: IndexSet<Arc<str>>,
     refresh_at: Instant,
     slow_at: Instant,
+    /// When the session has lasted; `None` once it has.
+    stable_at: Option<Instant>,
+}
+
+/// What a session begins with.
+struct Begin {
+    /// The list of all containers.
+    list: Bytes,
+    turn: Option<Turn>,
 }
 
 impl<'a> Task<'a> {
@@ -132,17 +146,19 @@ impl<'a> Task<'a> {
     async fn run(mut self) {
         let mut tls = self.cluster.inner.settings.tls.clone();
         loop {
-            let Trouble(why) = match self.connect().await {
-                Ok(session) => tokio::select! {
-                    trouble = self.follow(session) => trouble,
+            let (Trouble(why), is_early) = match self.connect().await {
+                Ok((mut session, begin)) => tokio::select! {
+                    trouble = self.lead(&mut session, begin) => {
+                        (trouble, session.stable_at.is_some())
+                    }
                     // Nothing is wrong, but the next certificates are in use now.
                     () = tls.changed() => continue,
                 },
-                Err(trouble) => trouble,
+                Err(trouble) => (trouble, false),
             };
             self.last_list = None;
             tracing::debug!("node {}: {why}", self.addr);
-            let Some(pause) = self.failed(why) else {
+            let Some(pause) = self.failed(why, is_early) else {
                 return;
             };
             sleep(pause).await;
@@ -150,7 +166,7 @@ impl<'a> Task<'a> {
     }
 
     /// Connects and reads all that makes the node a part of the cluster.
-    async fn connect(&mut self) -> Result<Session, Trouble> {
+    async fn connect(&mut self) -> Result<(Session, Begin), Trouble> {
         let settings = &self.cluster.inner.settings;
         let limit = settings.call_limit;
         let endpoint = settings.tls.endpoint(self.entry)?;
@@ -164,9 +180,6 @@ impl<'a> Task<'a> {
         let turn = {
             let mut state = self.cluster.write();
             let member = self.member(&mut state)?;
-            if member.life.status() == super::NodeStatus::Unhealthy {
-                tracing::info!("Engine {} came back to life", self.addr);
-            }
             match member.answered(&about.id) {
                 Ok(turn) => {
                     member.engine = Some(Arc::clone(&engine));
@@ -184,34 +197,62 @@ impl<'a> Task<'a> {
                 }
             }
         };
-        let mut session = Session {
+        let session = Session {
             engine,
             about,
             events: EngineEvents::new(events.into_body()),
             uninspected: IndexSet::new(),
             refresh_at: self.next_refresh(),
             slow_at: Instant::now() + SLOW,
+            stable_at: Some(Instant::now() + settings.refresh_min.min(STABLE)),
         };
-        self.take_list(&mut session, &list, None)?;
-        self.last_list = Some(fingerprint(&list));
-        if let Some(turn) = turn {
-            tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
-            self.cluster.turned(turn, &session.about);
+        Ok((session, Begin { list, turn }))
+    }
+
+    /// Makes known what the engine has, and follows it until something goes wrong.
+    async fn lead(&mut self, session: &mut Session, begin: Begin) -> Trouble {
+        if let Err(trouble) = self.take_list(session, &begin.list, None) {
+            return trouble;
         }
-        Ok(session)
+        self.last_list = Some(fingerprint(&begin.list));
+        self.tell(begin.turn, session);
+        self.follow(session).await
+    }
+
+    /// Tells others that the node has become healthy.
+    fn tell(&self, turn: Option<Turn>, session: &Session) {
+        let Some(turn) = turn else {
+            return;
+        };
+        if turn == Turn::Reconnected {
+            tracing::info!("Engine {} came back to life", self.addr);
+        }
+        tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
+        self.cluster.turned(turn, &session.about);
+    }
+
+    /// Relies on the node from now on: its session has lasted.
+    fn settle(&self, session: &mut Session) -> Result<(), Trouble> {
+        session.stable_at = None;
+        let mut state = self.cluster.write();
+        let lasted = self.member(&mut state)?.lasted(&session.about.id);
+        drop(state);
+        self.tell(lasted.map_err(Trouble)?, session);
+        Ok(())
     }
 
     /// Follows the engine until something goes wrong.
-    async fn follow(&mut self, mut session: Session) -> Trouble {
+    async fn follow(&mut self, session: &mut Session) -> Trouble {
         loop {
             // In no fixed order: an engine that never stops sending events is still refreshed.
             let done = tokio::select! {
                 events = session.events.next() => {
-                    events.map(|events| self.take_events(&mut session, &events))
+                    events.map(|events| self.take_events(session, &events))
                 }
-                () = self.wake.notified() => self.read_changes(&mut session).await,
-                () = sleep_until(session.refresh_at) => self.refresh(&mut session).await,
-                id = next(&mut session.uninspected) => self.inspect(&session, &id).await,
+                () = self.wake.notified() => self.read_changes(session).await,
+                () = until(session.stable_at) => self.settle(session),
+                () = sleep_until(session.refresh_at) => self.refresh(session).await,
+                id = next(&mut session.uninspected) => self.inspect(session, &id).await,
             };
             if let Err(trouble) = done {
                 return trouble;
@@ -473,8 +514,9 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
-    /// Notes a failure, and tells how long to wait; nothing when the node is no longer wanted.
-    fn failed(&self, why: String) -> Option<Duration> {
+    /// Notes a failure, or that a session ended early. Tells how long to wait; nothing when the node
+    /// is no longer wanted.
+    fn failed(&self, why: String, is_early: bool) -> Option<Duration> {
         let mut state = self.cluster.write();
         let member = self.member(&mut state).ok()?;
         let is_news = member.life.trouble() != Some(&why);
@@ -483,7 +525,11 @@ impl<'a> Task<'a> {
         }
         // A new connection reads all of it.
         member.changes.done();
-        let turn = member.failed(why);
+        let turn = if is_early {
+            member.ended_early(why)
+        } else {
+            member.failed(why)
+        };
         let pause = member.life.pause(|below| rand::random_range(0..below));
         let about = member.about.clone();
         drop(state);
@@ -514,6 +560,14 @@ impl<'a> Task<'a> {
     ) -> Result<&'s mut Member, Trouble> {
         let member = state.members.get_mut(self.addr);
         member.ok_or_else(|| Trouble("the node is no longer wanted".to_owned()))
+    }
+}
+
+/// Waits until a time; for ever, where there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

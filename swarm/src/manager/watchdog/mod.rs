@@ -65,6 +65,13 @@ async fn act(api: &Api, cluster: &Cluster, delay: Duration, metrics: &Metrics) {
         let now = Instant::now();
         let superseded = cluster.superseded();
         let is_left = retire::retire(api.lease(), cluster, &superseded).await;
+        for orphan in cluster.give_up_departed() {
+            tracing::warn!(
+                "container {} of {}: gave up creating it on another node",
+                orphan.name,
+                orphan.node.name
+            );
+        }
         let orphans = cluster.orphans();
         failures.forget_all_but(orphans.iter().map(|orphan| &orphan.id));
         let mut wake = is_left.then_some(now + FIRST_PAUSE);
