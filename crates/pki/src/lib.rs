@@ -11,6 +11,7 @@ mod info;
 mod key;
 mod purpose;
 mod san;
+mod signature;
 mod tls;
 
 pub use authority::{Authority, ServerRequest};
@@ -20,6 +21,7 @@ pub use info::CertificateInfo;
 pub use key::{CertifiedPem, InvalidKeyType, KeyType, PrivateKeyPem};
 pub use purpose::{Purpose, is_agent};
 pub use san::San;
+pub use signature::{ManagerKey, Signature, SignatureError, sha256};
 pub use tls::{
     ClientIdentity, ServerIdentity, client_config, crypto_provider, server_config,
     unverified_client_config,

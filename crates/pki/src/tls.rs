@@ -143,7 +143,7 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, PkiError> {
+pub(crate) fn roots(pem: &str) -> Result<RootCertStore, PkiError> {
     let mut roots = RootCertStore::empty();
     for ca in certificates(pem)? {
         roots.add(ca).map_err(PkiError::Tls)?;
@@ -151,12 +151,12 @@ fn roots(pem: &str) -> Result<RootCertStore, PkiError> {
     Ok(roots)
 }
 
-fn key(pem: &PrivateKeyPem) -> Result<PrivateKeyDer<'static>, PkiError> {
+pub(crate) fn key(pem: &PrivateKeyPem) -> Result<PrivateKeyDer<'static>, PkiError> {
     PrivateKeyDer::from_pem_slice(pem.expose().as_bytes())
         .map_err(|_| PkiError::NoKey(rcgen::Error::CouldNotParseKeyPair))
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
     let unreadable = |reason: String| PkiError::NoCertificate { reason };
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let read = read.map_err(|error| unreadable(error.to_string()))?;
