@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod listen;
 pub mod manager;
 pub mod metrics;
+pub mod statement;
 pub mod tls;
 
 mod agent;

@@ -134,7 +134,8 @@ impl Resident {
         ReschedulePolicy::of(&policies).unwrap_or_default()
     }
 
-    pub(crate) fn shared_label(&self, key: &str) -> Option<&Arc<str>> {
+    /// The value of a label, shared.
+    pub fn shared_label(&self, key: &str) -> Option<&Arc<str>> {
         self.labels
             .iter()
             .find_map(|(label, value)| (**label == *key).then_some(value))

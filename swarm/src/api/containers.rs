@@ -22,6 +22,7 @@ use crate::listen::Served;
 
 mod place;
 
+pub use place::Provenance;
 pub(super) use place::random_id;
 
 /// The rows of this group, those that are used most first.

@@ -4,6 +4,7 @@ use rswarm_scheduler::{Directives, Expression, Request, SWARM_ID_LABEL};
 use serde_json::{Map, Value, json};
 
 use super::ApiError;
+use crate::statement::{RESERVED_PREFIX, STATEMENT_LABEL};
 
 /// Clients of 2014 send these beside `HostConfig`; engines read them only inside it.
 const MOVED: [(&str, &str); 4] = [
@@ -12,6 +13,9 @@ const MOVED: [(&str, &str); 4] = [
     ("CpuShares", "CpuShares"),
     ("Cpuset", "CpusetCpus"),
 ];
+
+/// Fields that are read here, so that an engine must not read them from elsewhere.
+const FIELDS: [&str; 5] = ["Image", "Env", "Labels", "HostConfig", "NetworkingConfig"];
 
 /// A container that is to be created: what engines are told, and what the scheduler is.
 #[derive(Clone, Debug)]
@@ -31,11 +35,13 @@ impl Blueprint {
             let message = "the configuration of the container is not an object";
             return Err(ApiError::Invalid(message.to_owned()));
         }
+        normalize_fields(&mut config)?;
         move_older_fields(&mut config);
         let invalid = |error: &dyn std::error::Error| ApiError::Invalid(error.to_string());
         let directives = Directives::read(&config).map_err(|error| invalid(&error))?;
         directives.write(&mut config);
         let labels = object(&mut config, "Labels")?;
+        labels.retain(|label, _| !label.starts_with(RESERVED_PREFIX));
         labels.insert(SWARM_ID_LABEL.to_owned(), Value::String(swarm_id));
         Ok(Self { config, directives })
     }
@@ -101,12 +107,23 @@ impl Blueprint {
         }
     }
 
-    /// What an engine is told. `--cpu-shares 1` asks a cluster for one processor, an engine for
-    /// these shares.
-    pub fn body(&self, cpu_shares: u64) -> Vec<u8> {
+    /// The request as it is signed: complete, and not adapted to an engine.
+    pub fn canonical(&self) -> Value {
         let mut config = self.config.clone();
         if let Some(endpoints) = config.pointer_mut("/NetworkingConfig/EndpointsConfig") {
             without_nodes(endpoints);
+        }
+        config
+    }
+
+    /// The request for an engine, with the label for the statement about it. `--cpu-shares 1`
+    /// requests one processor of a cluster, and these shares of an engine.
+    pub fn body(&self, cpu_shares: u64, statement: Option<&str>) -> Vec<u8> {
+        let mut config = self.canonical();
+        if let Some(statement) = statement
+            && let Ok(labels) = object(&mut config, "Labels")
+        {
+            labels.insert(STATEMENT_LABEL.to_owned(), statement.into());
         }
         if let Some(shares) = config.pointer_mut("/HostConfig/CpuShares")
             && shares.as_u64().is_some_and(|asked| asked > 0)
@@ -151,6 +168,37 @@ fn move_older_fields(config: &mut Value) {
     }
 }
 
+/// Engines, being written in Go, match the names of fields without regard to case, and merge fields
+/// that occur twice. Fields that decide who creates the container, and where, get the name that is
+/// read here.
+fn normalize_fields(config: &mut Value) -> Result<(), ApiError> {
+    let Value::Object(fields) = config else {
+        return Ok(());
+    };
+    for name in FIELDS {
+        let folded = fold_case(name);
+        let mut found = fields.keys().filter(|key| fold_case(key) == folded);
+        let (first, second) = (found.next(), found.next());
+        if second.is_some() {
+            let message = format!("field {name} occurs more than once");
+            return Err(ApiError::Invalid(message));
+        }
+        let Some(other) = first.filter(|key| *key != name).cloned() else {
+            continue;
+        };
+        if let Some(value) = fields.shift_remove(&other) {
+            fields.insert(name.to_owned(), value);
+        }
+    }
+    Ok(())
+}
+
+/// As Go's `encoding/json` compares names: U+017F is an S, and U+212A a K.
+fn fold_case(name: &str) -> String {
+    let lower = name.chars().flat_map(char::to_lowercase);
+    lower.map(|it| if it == 'ſ' { 's' } else { it }).collect()
+}
+
 /// The object of this name, made if there is none.
 fn object<'a>(config: &'a mut Value, name: &str) -> Result<&'a mut Map<String, Value>, ApiError> {
     let value = &mut config[name];
@@ -185,7 +233,7 @@ mod tests {
     }
 
     fn told(config: Value, shares: u64) -> Value {
-        serde_json::from_slice(&blueprint(config).body(shares)).unwrap()
+        serde_json::from_slice(&blueprint(config).body(shares, None)).unwrap()
     }
 
     #[test]
@@ -210,6 +258,48 @@ mod tests {
     fn an_id_of_another_container_is_not_taken_over() {
         let config = json!({"Labels": {"com.docker.swarm.id": "old"}});
         assert_eq!(told(config, 1)["Labels"]["com.docker.swarm.id"], "abc");
+    }
+
+    #[test]
+    fn labels_of_managers_are_removed_however_the_field_is_written() {
+        for field in ["Labels", "labels", "LABELS", "Label\u{17f}"] {
+            let config = json!({field: {
+                "io.rmachine.rswarm.statement": "forged",
+                "io.rmachine.rswarm.replaces": "0123",
+                "a": "b",
+            }});
+            assert_eq!(
+                told(config, 1),
+                json!({"Labels": {"a": "b", "com.docker.swarm.id": "abc"}}),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn field_that_occurs_twice_is_rejected() {
+        for config in [
+            json!({"Labels": {}, "labels": {"a": "b"}}),
+            json!({"hostconfig": {}, "HOSTCONFIG": {}}),
+        ] {
+            let error = Blueprint::read(config, String::new()).unwrap_err();
+            assert_eq!(error.status(), 400);
+            assert!(error.to_string().ends_with("occurs more than once"));
+        }
+    }
+
+    #[test]
+    fn statement_becomes_a_label_and_no_part_of_what_is_signed() {
+        let blueprint = blueprint(json!({"Image": "x", "HostConfig": {"CpuShares": 1}}));
+        let body: Value = serde_json::from_slice(&blueprint.body(512, Some("signed"))).unwrap();
+        assert_eq!(body["Labels"]["io.rmachine.rswarm.statement"], "signed");
+        assert_eq!(
+            blueprint.canonical(),
+            json!({
+                "Image": "x", "HostConfig": {"CpuShares": 1},
+                "Labels": {"com.docker.swarm.id": "abc"},
+            })
+        );
     }
 
     #[test]
@@ -248,7 +338,7 @@ mod tests {
         let mut blueprint = blueprint(config);
         assert_eq!(blueprint.networks(), ["node-1/back", "front"]);
         blueprint.set_network_mode("node-1/back", "back");
-        let body: Value = serde_json::from_slice(&blueprint.body(1)).unwrap();
+        let body: Value = serde_json::from_slice(&blueprint.body(1, None)).unwrap();
         assert_eq!(body["HostConfig"]["NetworkMode"], "back");
         assert_eq!(
             body["NetworkingConfig"]["EndpointsConfig"],

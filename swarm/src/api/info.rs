@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use rmachine_engine::ApiWindow;
 use serde_json::{Map, Value, json};
 
+use crate::cluster::RescheduleStatus;
+
 /// What the manager says of itself.
 #[derive(Clone, Debug)]
 pub struct ManagerReport {
@@ -22,6 +24,8 @@ pub struct ManagerReport {
     pub host: Host,
     /// Whether `--experimental` was given.
     pub experimental: bool,
+    /// How containers of lost nodes are rescheduled; empty shows nothing.
+    pub rescheduling: Vec<[String; 2]>,
 }
 
 /// The host that the manager runs on.
@@ -82,6 +86,31 @@ type Line<'a> = [Cow<'a, str>; 2];
 
 /// The version as the original showed its own: clients look for `swarm/`.
 pub const SERVER_VERSION: &str = concat!("swarm/", env!("CARGO_PKG_VERSION"));
+
+/// What is shown of rescheduling.
+pub fn rescheduling(
+    status: &RescheduleStatus,
+    is_verifying: bool,
+    allows_unverified: bool,
+) -> Vec<[String; 2]> {
+    let mode = if allows_unverified {
+        "all containers (swarm.reschedule-unverified)"
+    } else if is_verifying {
+        "verified containers, and others without privileges"
+    } else {
+        "containers without privileges (nothing can be verified without --tlsverify)"
+    };
+    let mut lines = vec![["Rescheduling".to_owned(), mode.to_owned()]];
+    if let Some(contact) = status.suspended {
+        let value = format!("contact with {contact}");
+        lines.push(["  └ Suspended".to_owned(), value]);
+    }
+    for (reason, count) in &status.rejected {
+        let value = format!("{count} ({reason})");
+        lines.push(["  └ Not rescheduled".to_owned(), value]);
+    }
+    lines
+}
 
 /// `GET /info`, with the [`lines`] of each node in the order in which they are shown.
 ///
@@ -185,6 +214,9 @@ fn head(manager: &ManagerReport, nodes: usize) -> Vec<Line<'_>> {
     }
     lines.push(["Strategy".into(), (&manager.strategy).into()]);
     lines.push(["Filters".into(), manager.filters.join(", ").into()]);
+    for [key, value] in &manager.rescheduling {
+        lines.push([key.into(), value.into()]);
+    }
     lines.push(["Nodes".into(), nodes.to_string().into()]);
     lines
 }
@@ -358,6 +390,46 @@ mod tests {
                 kernel: "4.4.17-boot2docker".to_owned(),
             },
             experimental: false,
+            rescheduling: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rescheduling_is_shown_with_what_it_leaves_out() {
+        let status = RescheduleStatus {
+            suspended: Some(crate::cluster::Contact {
+                known: 4,
+                reached: 1,
+            }),
+            rejected: [("unverified with privileges".to_owned(), 2)].into(),
+        };
+        let mut manager = manager();
+        manager.rescheduling = rescheduling(&status, true, false);
+        let info = answered(&manager, Sums::default(), &[]);
+        let shown = printed(&info);
+        let expected = "\
+Rescheduling: verified containers, and others without privileges
+  └ Suspended: contact with 1 of 4 nodes
+  └ Not rescheduled: 2 (unverified with privileges)
+Nodes: 0
+";
+        assert!(shown.ends_with(expected), "{shown}");
+        let status = RescheduleStatus::default();
+        for (is_verifying, allows_unverified, mode) in [
+            (
+                true,
+                false,
+                "verified containers, and others without privileges",
+            ),
+            (true, true, "all containers (swarm.reschedule-unverified)"),
+            (
+                false,
+                false,
+                "containers without privileges (nothing can be verified without --tlsverify)",
+            ),
+        ] {
+            let lines = rescheduling(&status, is_verifying, allows_unverified);
+            assert_eq!(lines, [["Rescheduling".to_owned(), mode.to_owned()]]);
         }
     }
 

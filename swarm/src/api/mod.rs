@@ -42,6 +42,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use rmachine_engine::{ApiVersion, ApiWindow};
 
+pub use containers::Provenance;
 pub use error::{ApiError, Kind, NodeFailure};
 pub use info::Host;
 pub use path::encode;

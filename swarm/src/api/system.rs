@@ -116,7 +116,13 @@ impl Api {
             Standing::Primary => ("primary", None),
             Standing::Replica { primary } => ("replica", primary),
         };
+        let cluster = self.cluster();
         ManagerReport {
+            rescheduling: info::rescheduling(
+                &cluster.reschedule_status(),
+                cluster.notary().is_some(),
+                cluster.reschedule_settings().allow_unverified,
+            ),
             role,
             primary,
             strategy: settings.strategy.clone(),

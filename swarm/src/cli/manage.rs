@@ -10,9 +10,10 @@ use super::tls::TlsArgs;
 use super::{Failure, stop};
 use crate::advertise::Advertise;
 use crate::api::{ApiSettings, Host, Standing};
-use crate::cluster::{ClusterSettings, EngineTls};
+use crate::cluster::{ClusterSettings, EngineTls, RescheduleSettings};
 use crate::listen::{ListenAddress, Listener};
 use crate::manager::{self, Manager, Replication};
+use crate::statement::cluster_id;
 use crate::tls::{self, TlsFiles};
 
 /// Serve one Docker API for all engines of a cluster
@@ -100,7 +101,7 @@ pub struct Args {
     cluster_driver: String,
 
     /// An option of the cluster: swarm.overcommit=0.05, swarm.createretry=0,
-    /// swarm.rescheduledelay=30s
+    /// swarm.rescheduledelay=30s, swarm.reschedule-unverified=false
     #[arg(long, value_name = "NAME=VALUE")]
     cluster_opt: Vec<String>,
 
@@ -115,9 +116,6 @@ pub struct Args {
 
 /// How long one call of the manager's own to an engine may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long a node may be silent before its containers move: an engine is restarted in that time.
-const RESCHEDULE_DELAY: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<(), Failure> {
@@ -153,6 +151,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if files.as_ref().is_some_and(|files| files.ca.is_none()) {
         tracing::warn!("--tls without --tlsverify: every client is let in, and no engine verified");
     }
+    let cluster_id = cluster_id(&url, args.membership_file.as_deref())?;
     let membership = match &url {
         DiscoveryUrl::Embedded { managers } if managers.is_empty() => {
             if files.as_ref().is_none_or(|files| files.ca.is_none()) {
@@ -203,6 +202,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             scheduler: Scheduler::new(strategy, filters.clone()),
             tls: tls.clone().map_or(EngineTls::Off, EngineTls::On),
             call_limit: CALL_LIMIT,
+            reschedule: RescheduleSettings {
+                cluster_id,
+                ..options.reschedule
+            },
         },
         api: ApiSettings {
             standing: Box::new(|| Standing::Primary),
@@ -213,7 +216,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             cors: args.api_enable_cors,
             experimental: false,
         },
-        reschedule_delay: options.reschedule_delay,
         tls,
     };
     let stop = stop::on_signal()?;
@@ -266,21 +268,33 @@ fn check(args: &Args) -> Result<(), Failure> {
 struct ClusterOptions {
     overcommit: Overcommit,
     create_retry: u32,
-    reschedule_delay: Duration,
+    reschedule: RescheduleSettings,
 }
 
 impl ClusterOptions {
     fn parse(options: &[String]) -> Result<Self, Failure> {
         let mut ratio = 0.05;
         let mut retry = 0_i64;
-        let mut reschedule_delay = RESCHEDULE_DELAY;
+        let mut reschedule = RescheduleSettings::default();
         for option in options {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             match name {
                 "swarm.overcommit" => ratio = value.parse().map_err(usage)?,
                 "swarm.createretry" => retry = value.parse().map_err(usage)?,
                 "swarm.rescheduledelay" => {
-                    reschedule_delay = humantime::parse_duration(value).map_err(usage)?;
+                    reschedule.delay = humantime::parse_duration(value).map_err(usage)?;
+                }
+                // Without a value it is set.
+                "swarm.reschedule-unverified" => {
+                    reschedule.allow_unverified = match value {
+                        "" | "true" => true,
+                        "false" => false,
+                        _ => {
+                            return Err(Failure::usage(format!(
+                                "swarm.reschedule-unverified={value}: expected true or false"
+                            )));
+                        }
+                    };
                 }
                 _ => return Err(Failure::usage(format!("--cluster-opt knows no {option}"))),
             }
@@ -293,7 +307,7 @@ impl ClusterOptions {
         Ok(Self {
             overcommit: Overcommit::from_ratio(ratio).map_err(usage)?,
             create_retry,
-            reschedule_delay,
+            reschedule,
         })
     }
 }

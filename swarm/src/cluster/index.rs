@@ -135,6 +135,12 @@ impl Index {
             .filter(move |found| *found.id == *id)
     }
 
+    /// Those with exactly this swarm ID.
+    pub(crate) fn of_swarm_id<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Arc<Container>> {
+        let keys = self.swarm_ids.get(id).into_iter().flatten();
+        keys.filter_map(|key| self.containers.get(key))
+    }
+
     fn with_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Arc<Container>> {
         self.beginning_with(id)
             .filter(move |found| *found.id == *id || id.len() == SHORT_ID)

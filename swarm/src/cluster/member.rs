@@ -15,6 +15,7 @@ use super::node::{Life, Turn};
 use super::orphan::Kept;
 use super::settings::ClusterSettings;
 use super::view::{About, NodeEngine, NodeView, Object};
+use crate::statement::SignedStatement;
 
 /// A node of the cluster.
 pub(crate) struct Member {
@@ -32,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) removed: BTreeMap<Arc<str>, Instant>,
     /// Containers that move when the node is lost.
     pub(crate) kept: BTreeMap<Arc<str>, Kept>,
+    /// Statements of its containers, verified or not, by container ID.
+    pub(crate) statements: BTreeMap<Arc<str>, Arc<SignedStatement>>,
     /// Since when it does not answer.
     pub(crate) silent_since: Option<Instant>,
     /// Wakes the node's task when there is something to read.
@@ -75,6 +78,7 @@ impl Member {
             changes: Changes::default(),
             removed: BTreeMap::new(),
             kept: BTreeMap::new(),
+            statements: BTreeMap::new(),
             silent_since: None,
             wake: Arc::default(),
             stop: CancellationToken::new(),

@@ -6,6 +6,7 @@
 
 mod changes;
 mod clock;
+mod contact;
 mod container;
 mod events;
 mod hurry;
@@ -16,31 +17,40 @@ mod node;
 mod objects;
 mod orphan;
 mod place;
+mod reschedule_status;
 mod settings;
 mod state;
+mod succession;
 mod view;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use rmachine_engine::{Engine, EngineError};
 use rswarm_discovery::Entry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use clock::corrected;
+pub use contact::Contact;
 pub use events::{Event, EventStream};
 pub use listing::{ListQuery, Listing};
 pub use node::NodeStatus;
-pub use orphan::{Orphan, REPLACES_LABEL};
+pub use orphan::Orphan;
 pub use place::{PlaceError, Placement, ReservedName};
-pub use settings::{ClusterSettings, EngineTls};
+pub use reschedule_status::RescheduleStatus;
+pub use settings::{ClusterSettings, EngineTls, RescheduleSettings};
+pub use succession::{Superseded, is_retired, retired_name};
 pub use view::{About, ContainerRef, NodeEngine, NodeObjects, NodeView, NotFound, Object};
 
+use contact::ContactLog;
 use events::Events;
 use hurry::Hurry;
 use member::Member;
 use state::State;
+
+use crate::statement::Notary;
 
 /// How long a reader waits for what has just changed.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
@@ -61,6 +71,10 @@ struct Inner {
     settled: watch::Sender<u64>,
     /// Counts nodes that came, went or came back.
     turns: watch::Sender<u64>,
+    /// Since when enough nodes answer.
+    contact: Mutex<ContactLog>,
+    /// What `docker info` shows of rescheduling.
+    reschedule_status: Mutex<RescheduleStatus>,
 }
 
 impl Cluster {
@@ -75,6 +89,8 @@ impl Cluster {
                 hurry: Hurry::default(),
                 settled: watch::Sender::new(0),
                 turns: watch::Sender::new(0),
+                contact: Mutex::default(),
+                reschedule_status: Mutex::default(),
             }),
         }
     }
@@ -99,6 +115,11 @@ impl Cluster {
                 member.stop.cancel();
                 tracing::info!("Removed Engine {addr}");
                 state.keep_orphans(&member);
+                if member.about.is_some() {
+                    state
+                        .left
+                        .insert(Arc::clone(&addr), std::time::Instant::now());
+                }
                 let turn = member.life.removed();
                 lost.extend(turn.zip(member.about));
             }
@@ -111,7 +132,10 @@ impl Cluster {
                 state.members.insert_sorted(addr, member);
             }
         }
+        let delay = self.inner.settings.reschedule.delay;
+        state.left.retain(|_, at| at.elapsed() < delay);
         drop(state);
+        self.observe_contact();
         for (turn, about) in lost {
             self.turned(turn, &about);
         }
@@ -210,8 +234,41 @@ impl Cluster {
 
     /// Tells who listens that a node has come, gone, or come back.
     fn turned(&self, turn: node::Turn, about: &About) {
+        self.observe_contact();
         self.inner.events.turned(turn, about);
         self.inner.turns.send_modify(|count| *count += 1);
+    }
+
+    /// Signs and verifies statements; `None` without `--tlsverify`.
+    pub fn notary(&self) -> Option<Notary> {
+        let settings = &self.inner.settings;
+        let key = settings.tls.manager_key()?;
+        Some(Notary::new(
+            key,
+            Arc::clone(&settings.reschedule.cluster_id),
+        ))
+    }
+
+    /// How containers of lost nodes are rescheduled.
+    pub fn reschedule_settings(&self) -> &RescheduleSettings {
+        &self.inner.settings.reschedule
+    }
+
+    /// Whether another container than the one with this swarm ID has a name, or is about to get it.
+    pub fn is_name_taken(&self, name: &str, swarm_id: &str) -> bool {
+        self.read().is_taken(name, swarm_id)
+    }
+
+    /// Whether an engine answers on a new connection. An error status is an answer, too.
+    pub async fn engine_answers(&self, addr: &str, timeout: Duration) -> bool {
+        let Ok(entry) = addr.parse::<Entry>() else {
+            return false;
+        };
+        let Ok(endpoint) = self.inner.settings.tls.endpoint(&entry) else {
+            return false;
+        };
+        let answer = Engine::new(endpoint, timeout).ping().await;
+        matches!(answer, Ok(_) | Err(EngineError::Refused { .. }))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

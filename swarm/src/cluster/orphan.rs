@@ -4,45 +4,129 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rswarm_scheduler::{Resident, State as Doing};
+use rswarm_scheduler::State as Doing;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Cluster;
+use super::index::Key;
 use super::member::Member;
 use super::node::NodeStatus;
 use super::state::State;
+use super::succession::{Holding, Original, is_retired, unix_seconds};
 use super::view::{About, ContainerRef};
-
-/// The label with the ids of the containers in whose place one was created, the last first.
-pub const REPLACES_LABEL: &str = "io.rmachine.rswarm.replaces";
+use crate::statement::{Holder, Notary, Predecessor, STATEMENT_LABEL, SignedStatement, Unverified};
 
 /// How long before its engine fell silent a container may have been killed by that engine's end.
 const LAST_MOMENTS: Duration = Duration::from_secs(120);
 
-/// A container whose node is lost, and that wants to be on another one.
+/// A container whose node is lost, and that is to be created on another one.
 #[derive(Clone)]
 pub struct Orphan {
-    /// The engine's id.
+    /// Container ID.
     pub id: Arc<str>,
-    /// Its own name, without a slash before it.
+    /// Name without a slash before it.
     pub name: Arc<str>,
-    /// The id that it keeps.
+    /// Swarm ID, which it keeps.
     pub swarm_id: Arc<str>,
-    /// The node that it was on.
+    /// Lost node.
     pub node: Arc<About>,
-    /// Since when that is silent.
+    /// Since when the node is silent.
     pub lost_at: Instant,
-    /// Whether it was running until its node was lost.
+    /// Whether it ran until the node was lost.
     pub was_running: bool,
-    /// All that its engine told of it.
+    /// Last answer of its engine to an inspect.
     pub inspect: Arc<Value>,
-    /// What was created in its place, where that was not started yet.
+    /// Container that was created in its place, and not started yet.
     pub begun: Option<ContainerRef>,
+    /// Its statement, if it has one that can be read. Not verified.
+    statement: Option<Arc<SignedStatement>>,
+    /// Whether no other node reports the engine ID of its node.
+    is_unique: bool,
+    /// Containers with the same swarm ID on nodes that answer.
+    holders: Vec<Holding>,
 }
 
-/// The orphans of nodes that are no longer members, by their ids.
-pub(crate) type Departed = BTreeMap<Arc<str>, Orphan>;
+impl Orphan {
+    /// What tells it from every other container: its ID and the address of its node.
+    pub fn key(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.id), Arc::clone(&self.node.addr))
+    }
+
+    /// Its entry in the statement of what replaces it.
+    pub fn predecessor(&self) -> Predecessor {
+        Predecessor {
+            id: self.id.to_string(),
+            engine: self.node.id.clone(),
+            lost_at: unix_seconds(self.lost_at),
+        }
+    }
+
+    /// The request that it was created with, if a manager of this cluster signed that.
+    ///
+    /// # Errors
+    /// [`Unverified`].
+    pub fn request(&self, notary: Option<&Notary>) -> Result<Value, Unverified> {
+        let notary = notary.ok_or(Unverified::NoTls)?;
+        let statement = self.readable_statement()?;
+        let env = self.inspect.pointer("/Config/Env").unwrap_or(&Value::Null);
+        notary.request(statement, &self.holder(), env)
+    }
+
+    /// The containers that it replaced itself, if a manager of this cluster stated that.
+    pub fn predecessors(&self, notary: Option<&Notary>) -> &[Predecessor] {
+        let verified = notary.zip(self.statement.as_deref());
+        match verified {
+            Some((notary, statement)) if notary.verify(statement, &self.holder()).is_ok() => {
+                statement.replaces()
+            }
+            _ => &[],
+        }
+    }
+
+    /// Another container that has its swarm ID, as `NODE/NAME`. A verified container gives way to
+    /// verified ones only: any node can set a label.
+    pub fn in_use_by(&self, notary: Option<&Notary>, is_verified: bool) -> Option<String> {
+        let is_begun = |holder: &ContainerRef| {
+            self.begun.as_ref().is_some_and(|begun| {
+                begun.id == holder.id && begun.node.about.addr == holder.node.about.addr
+            })
+        };
+        let mut others = self
+            .holders
+            .iter()
+            .filter(|holder| !is_begun(&holder.container));
+        let found = others.find(|holder| {
+            !is_verified || notary.is_some_and(|notary| holder.is_verified(notary))
+        })?;
+        let container = &found.container;
+        Some(format!("{}/{}", container.node.about.name, container.name))
+    }
+
+    fn readable_statement(&self) -> Result<&SignedStatement, Unverified> {
+        let label = || {
+            let labels = self.inspect.pointer("/Config/Labels");
+            labels.is_some_and(|labels| labels.get(STATEMENT_LABEL).is_some())
+        };
+        match &self.statement {
+            Some(statement) => Ok(statement),
+            None if label() => Err(Unverified::Malformed),
+            None => Err(Unverified::NoStatement),
+        }
+    }
+
+    fn holder(&self) -> Holder<'_> {
+        Holder {
+            engine: &self.node.id,
+            address: &self.node.addr,
+            is_unique: self.is_unique,
+            swarm_id: &self.swarm_id,
+        }
+    }
+}
+
+/// Orphans of nodes that left the discovery.
+pub(crate) type Departed = BTreeMap<Key, Orphan>;
 
 /// What is kept of a container that moves, while its node can be asked.
 #[derive(Clone)]
@@ -83,11 +167,14 @@ impl Kept {
 }
 
 impl Member {
-    /// The containers that want to be elsewhere, now that this node is lost.
+    /// The containers to be rescheduled now that this node is lost. Retired ones stay.
     fn orphans(&self) -> impl Iterator<Item = Orphan> + '_ {
         let lost_at = self.silent_since.unwrap_or_else(Instant::now);
         self.kept.iter().filter_map(move |(id, kept)| {
             let resident = self.node.resident(id)?;
+            if is_retired(&resident.name, id) {
+                return None;
+            }
             Some(Orphan {
                 id: Arc::clone(id),
                 name: Arc::clone(&resident.name),
@@ -97,6 +184,9 @@ impl Member {
                 was_running: kept.was_running(resident.state, lost_at),
                 inspect: Arc::clone(&kept.inspect),
                 begun: None,
+                statement: self.statements.get(id).cloned(),
+                is_unique: false,
+                holders: Vec::new(),
             })
         })
     }
@@ -124,59 +214,73 @@ impl State {
     pub(crate) fn keep_orphans(&mut self, member: &Member) {
         let orphans = member.orphans();
         self.departed
-            .extend(orphans.map(|orphan| (Arc::clone(&orphan.id), orphan)));
+            .extend(orphans.map(|orphan| (orphan.key(), orphan)));
     }
 
-    /// An orphan as it stands: none any more where all is done.
-    fn as_it_stands(&self, orphan: Orphan) -> Option<Orphan> {
-        let Some(successor) = self.replaced.get(&orphan.id) else {
-            return Some(orphan);
-        };
-        let (id, addr) = successor;
-        let member = self.members.get(addr)?;
-        let is_begun = member.node.resident(id)?.state == Doing::Created;
-        let begun = self.reference(self.index.get(successor)?);
-        (is_begun && orphan.was_running).then_some(Orphan { begun, ..orphan })
+    /// Forgets the orphans of this ID that were on an engine which is back.
+    pub(crate) fn returned(&mut self, id: &Arc<str>, engine: &str) {
+        self.departed
+            .retain(|(departed, _), orphan| departed != id || orphan.node.id != engine);
     }
 }
 
 impl Cluster {
-    /// The containers that are to be created elsewhere, the oldest first.
+    /// The containers to be created elsewhere, the oldest first.
     pub fn orphans(&self) -> Vec<Orphan> {
-        let state = self.read();
-        let members = state.members.values();
-        let lost = members.filter(|member| member.life.status() == NodeStatus::Unhealthy);
-        let orphans = lost.flat_map(Member::orphans);
-        let orphans = orphans.chain(state.departed.values().cloned());
-        let mut orphans: Vec<_> = orphans.filter_map(|it| state.as_it_stands(it)).collect();
-        let created = |orphan: &Orphan| orphan.inspect["Created"].as_str().map(str::to_owned);
+        let (mut orphans, claims) = {
+            let state = self.read();
+            let ids = state.engine_ids();
+            let members = state.members.values();
+            let lost = members.filter(|member| member.life.status() == NodeStatus::Unhealthy);
+            let orphans = lost.flat_map(Member::orphans);
+            let orphans = orphans.chain(state.departed.values().cloned());
+            let orphans = orphans.map(|orphan| {
+                let about = |addr: &str| state.members.get(addr)?.about.as_ref();
+                let own = about(&orphan.node.addr).filter(|about| about.id == orphan.node.id);
+                let count = ids.get(orphan.node.id.as_str()).copied().unwrap_or(0);
+                let key = (&*orphan.id, &*orphan.node.addr);
+                Orphan {
+                    is_unique: count == usize::from(own.is_some()),
+                    holders: state.holders_of(&orphan.swarm_id, key, &ids),
+                    ..orphan
+                }
+            });
+            (orphans.collect::<Vec<_>>(), state.claims(&ids))
+        };
+        // Signatures are verified without the lock.
+        let notary = self.notary();
+        orphans.retain_mut(|orphan| {
+            let question = Original {
+                id: &orphan.id,
+                name: &orphan.name,
+                swarm_id: &orphan.swarm_id,
+                engine: &orphan.node.id,
+                addr: &orphan.node.addr,
+            };
+            let Some((successor, _)) = claims.successor(&question, notary.as_ref()) else {
+                return true;
+            };
+            let is_begun = successor.doing == Doing::Created && orphan.was_running;
+            orphan.begun = is_begun.then(|| successor.container.clone());
+            is_begun
+        });
+        let created = |orphan: &Orphan| {
+            let created = orphan.inspect.get("Created");
+            created.and_then(Value::as_str).map(str::to_owned)
+        };
         orphans.sort_by_cached_key(created);
         orphans
     }
 
-    /// Forgets an orphan that is another container now.
+    /// Forgets an orphan that was created elsewhere.
     pub fn moved(&self, orphan: &Orphan) {
         let mut state = self.write();
-        state.departed.remove(&orphan.id);
+        state.departed.remove(&orphan.key());
         let member = state.members.get(&orphan.node.addr);
-        // A node that is back shows what it has.
+        // A node that is back reports its containers itself.
         if member.is_some_and(|member| !member.life.is_healthy()) {
             state.forget(&orphan.node.addr, &orphan.id);
         }
-    }
-
-    /// The containers on nodes that answer in whose place others were created.
-    pub fn superseded(&self) -> Vec<ContainerRef> {
-        let state = self.read();
-        let mut superseded = Vec::new();
-        for (before, successor) in &state.replaced {
-            for container in state.index.of_id(before) {
-                let is_successor = container.id == successor.0 && container.addr == successor.1;
-                let found = state.reference(container).filter(|_| !is_successor);
-                superseded.extend(found.filter(|found| found.node.is_healthy));
-            }
-        }
-        superseded
     }
 
     /// Notes that somebody wants a container to stop: it is not started where it moves to.
@@ -192,12 +296,6 @@ impl Cluster {
     pub fn turns(&self) -> watch::Receiver<u64> {
         self.inner.turns.subscribe()
     }
-}
-
-/// The ids of the containers in whose place this one was created.
-pub(crate) fn replaced_by(resident: &Resident) -> impl Iterator<Item = &str> {
-    let ids = resident.label(REPLACES_LABEL).unwrap_or_default();
-    ids.split(',').filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmachine_engine::{EngineEndpoint, EngineError};
+use rmachine_pki::ManagerKey;
 use rswarm_discovery::Entry;
 use rswarm_scheduler::Scheduler;
 use rswarm_scheduler::node::Overcommit;
@@ -26,7 +27,33 @@ pub struct ClusterSettings {
     pub tls: EngineTls,
     /// How long one call of our own to an engine may take.
     pub call_limit: Duration,
+    /// How containers of lost nodes are rescheduled.
+    pub reschedule: RescheduleSettings,
 }
+
+/// How containers of lost nodes are rescheduled.
+#[derive(Clone, Debug)]
+pub struct RescheduleSettings {
+    /// How long a node must be lost before its containers move.
+    pub delay: Duration,
+    /// Whether containers without a verified statement move whatever they request.
+    pub allow_unverified: bool,
+    /// ID of the cluster in statements, see [`cluster_id`](crate::statement::cluster_id).
+    pub cluster_id: Arc<str>,
+}
+
+impl Default for RescheduleSettings {
+    fn default() -> Self {
+        Self {
+            delay: RESCHEDULE_DELAY,
+            allow_unverified: false,
+            cluster_id: Arc::default(),
+        }
+    }
+}
+
+/// An engine is restarted in less time.
+const RESCHEDULE_DELAY: Duration = Duration::from_secs(30);
 
 /// How engines are spoken to.
 #[derive(Clone)]
@@ -46,6 +73,14 @@ impl EngineTls {
             return;
         }
         std::future::pending().await
+    }
+
+    /// Key that this manager signs with; `None` without a CA.
+    pub(crate) fn manager_key(&self) -> Option<Arc<ManagerKey>> {
+        match self {
+            Self::Off => None,
+            Self::On(config) => config.borrow().manager_key.clone(),
+        }
     }
 
     /// Where the engine of an entry listens.

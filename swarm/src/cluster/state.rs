@@ -1,16 +1,18 @@
 //! The state of all nodes, and the changes that keep its parts in step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use rswarm_scheduler::{Label, Resident};
 
+use super::contact::Left;
 use super::container::Container;
 use super::index::{Found, Index, Key};
 use super::member::Member;
-use super::orphan::{Departed, replaced_by};
+use super::orphan::Departed;
+use super::succession::Moves;
 use super::view::{ContainerRef, NotFound};
 
 /// How old a list can be when it is taken over: an engine has no longer to answer.
@@ -27,8 +29,10 @@ pub(crate) struct State {
     pub(crate) names: BTreeSet<Arc<str>>,
     /// Containers that move, of nodes that the discovery no longer knows.
     pub(crate) departed: Departed,
-    /// Which container was created in the place of which: by the id of the one before.
-    pub(crate) replaced: BTreeMap<Arc<str>, Key>,
+    /// Containers that this manager moved, by what they became.
+    pub(crate) moves: Moves,
+    /// Nodes that left the discovery.
+    pub(crate) left: Left,
 }
 
 impl State {
@@ -54,11 +58,15 @@ impl State {
             }
         }
         let is_inspected = container.is_inspected;
-        self.departed.remove(&container.id);
-        for before in replaced_by(&resident) {
-            self.replaced.insert(before.into(), key.clone());
+        if !self.departed.is_empty()
+            && let Some(about) = member.about.clone()
+        {
+            self.returned(&container.id, &about.id);
         }
-        member.node.add(resident);
+        self.keep_statement(&key.1, &resident);
+        if let Some(member) = self.members.get_mut(&key.1) {
+            member.node.add(resident);
+        }
         self.index.insert(container);
         is_inspected
     }
@@ -77,7 +85,10 @@ impl State {
             resident.aliases.clone_from(&listed.aliases);
             share(&mut resident, listed);
         }
-        member.node.add(resident);
+        self.keep_statement(addr, &resident);
+        if let Some(member) = self.members.get_mut(addr) {
+            member.node.add(resident);
+        }
         let mut container = Arc::unwrap_or_clone(container);
         container.is_inspected = true;
         self.index.insert(container);
@@ -87,11 +98,12 @@ impl State {
     pub(crate) fn forget(&mut self, addr: &Arc<str>, id: &Arc<str>) {
         let key = (Arc::clone(id), Arc::clone(addr));
         self.index.remove(&key);
-        self.replaced.retain(|_, successor| *successor != key);
+        self.moves.remove(&key);
         if let Some(member) = self.members.get_mut(addr) {
             member.node.remove(id);
             member.changes.forget(id);
             member.kept.remove(id);
+            member.statements.remove(id);
         }
     }
 
@@ -142,7 +154,7 @@ impl State {
             let key: Key = (Arc::clone(&resident.id), Arc::clone(&member.addr));
             self.index.remove(&key);
         }
-        self.replaced.retain(|_, (_, on)| **on != *addr);
+        self.moves.retain(|(_, on), _| **on != *addr);
         Some(member)
     }
 

@@ -48,8 +48,6 @@ pub struct Manager {
     pub replication: Option<Replication>,
     /// How it deals with engines.
     pub cluster: ClusterSettings,
-    /// How long a node may be silent before its containers that want to move are moved.
-    pub reschedule_delay: Duration,
     /// How it answers; its standing is the manager's business.
     pub api: ApiSettings,
 }
@@ -100,7 +98,6 @@ pub async fn run(manager: Manager, stop: CancellationToken) {
     let watching = tokio::spawn(watchdog::watch(
         api.clone(),
         cluster,
-        manager.reschedule_delay,
         role.clone(),
         Arc::clone(&metrics),
     ));

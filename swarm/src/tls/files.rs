@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rmachine_pki::{
-    ClientIdentity, PkiError, PrivateKeyPem, ServerIdentity, client_config, server_config,
-    unverified_client_config,
+    ClientIdentity, ManagerKey, PkiError, PrivateKeyPem, ServerIdentity, client_config,
+    server_config, unverified_client_config,
 };
 use rustls::{ClientConfig, ServerConfig};
 
@@ -30,6 +30,8 @@ pub struct TlsConfigs {
     pub server: Arc<ServerConfig>,
     /// Towards engines, and towards the primary.
     pub client: Arc<ClientConfig>,
+    /// Signs statements, and verifies those of other managers; `None` without a CA.
+    pub manager_key: Option<Arc<ManagerKey>>,
 }
 
 /// Why the files cannot be used.
@@ -73,17 +75,22 @@ impl TlsFiles {
             key: key.clone(),
             admits_agents: self.admits_agents,
         });
-        let client = match ca {
-            Some(ca) => client_config(&ClientIdentity {
-                ca,
-                certificate,
-                key,
-            }),
-            None => unverified_client_config(&certificate, &key),
+        let (client, manager_key) = match ca {
+            Some(ca) => {
+                let identity = ClientIdentity {
+                    ca,
+                    certificate,
+                    key,
+                };
+                let manager_key = ManagerKey::new(&identity).map_err(unusable)?;
+                (client_config(&identity), Some(Arc::new(manager_key)))
+            }
+            None => (unverified_client_config(&certificate, &key), None),
         };
         Ok(TlsConfigs {
             server: server.map_err(unusable)?,
             client: client.map_err(unusable)?,
+            manager_key,
         })
     }
 }

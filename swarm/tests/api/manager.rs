@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rswarm::api::{Api, ApiSettings, Host, Standing};
-use rswarm::cluster::{Cluster, ClusterSettings, EngineTls, NodeStatus};
+use rswarm::cluster::{Cluster, ClusterSettings, EngineTls, NodeStatus, RescheduleSettings};
 use rswarm::listen::{ListenAddress, Listener, serve};
 use rswarm_discovery::Entry;
 use rswarm_scheduler::node::Overcommit;
@@ -58,6 +58,7 @@ impl Manager {
             scheduler: Scheduler::new(Strategy::Spread, filters),
             tls: EngineTls::Off,
             call_limit: Duration::from_secs(10),
+            reschedule: RescheduleSettings::default(),
         });
         let entries = engines.iter();
         let entries = entries.map(|engine| format!("127.0.0.1:{}", engine.port).parse().unwrap());

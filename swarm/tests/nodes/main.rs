@@ -14,7 +14,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use engine::Simulated;
-use rswarm::cluster::{Cluster, ClusterSettings, EngineTls, ListQuery, NodeStatus, PlaceError};
+use rswarm::cluster::{
+    Cluster, ClusterSettings, EngineTls, ListQuery, NodeStatus, PlaceError, RescheduleSettings,
+};
 use rswarm_discovery::Entry;
 use rswarm_scheduler::node::Overcommit;
 use rswarm_scheduler::{Filter, Request, Scheduler, Strategy};
@@ -33,6 +35,7 @@ fn cluster() -> Cluster {
         scheduler: Scheduler::new(Strategy::Spread, filters),
         tls: EngineTls::Off,
         call_limit: Duration::from_millis(400),
+        reschedule: RescheduleSettings::default(),
     })
 }
 

@@ -37,6 +37,7 @@ async fn a_real_engine_is_a_node() {
         scheduler: Scheduler::new(Strategy::Spread, filters),
         tls: EngineTls::Off,
         call_limit: Duration::from_secs(20),
+        reschedule: RescheduleSettings::default(),
     });
     cluster.set_members(&entries([&addr]));
     until_status(&cluster, &addr, NodeStatus::Healthy).await;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use rmachine_engine::{ApiVersion, EngineError};
-use rswarm_scheduler::{Expression, Request};
+use rswarm_scheduler::{Expression, Request, ReschedulePolicy};
 use serde_json::Value;
 
 use super::{Call, as_it_was, read_json, unplaced};
@@ -14,6 +14,7 @@ use crate::api::path::encode;
 use crate::api::{Api, ApiError, networks, pull, volumes};
 use crate::cluster::NodeEngine;
 use crate::listen::Served;
+use crate::statement::{Predecessor, SignedRequest, Statement};
 
 /// A container that an engine has created, with the engine's answer.
 struct Created {
@@ -32,7 +33,22 @@ struct Order {
     blueprint: Blueprint,
     request: Request,
     swarm_id: String,
+    provenance: Provenance,
 }
+
+/// Where a request comes from, as the statement about the new container says it.
+#[derive(Clone, Debug, Default)]
+pub struct Provenance {
+    /// Containers that it replaces, the last one first.
+    pub replaces: Vec<Predecessor>,
+    /// The request was derived from what an engine reported, so its content is not signed.
+    pub is_unverified: bool,
+}
+
+/// Why a container that is to be rescheduled has no complete statement.
+const NOT_SIGNED: &str = "the request is too large to be signed: without \
+    --cluster-opt swarm.reschedule-unverified the container is rescheduled only if it requests no \
+    privileges";
 
 pub(super) async fn create(call: Call) -> Result<Served, ApiError> {
     let name = call.query.text("name").trim_start_matches('/').to_owned();
@@ -49,6 +65,7 @@ pub(super) async fn create(call: Call) -> Result<Served, ApiError> {
         blueprint,
         request,
         swarm_id,
+        provenance: Provenance::default(),
     };
     let mut tries = order.api.inner.settings.create_retry;
     loop {
@@ -73,6 +90,7 @@ impl Api {
         config: Value,
         name: &str,
         swarm_id: &str,
+        provenance: Provenance,
     ) -> Result<(NodeEngine, String), ApiError> {
         let mut blueprint = Blueprint::read(config, swarm_id.to_owned())?;
         let mut request = blueprint.request(name)?;
@@ -85,6 +103,7 @@ impl Api {
             blueprint,
             request,
             swarm_id: swarm_id.to_owned(),
+            provenance,
         };
         let created = order.carry_out().await?;
         Ok((created.node, created.id))
@@ -147,8 +166,12 @@ impl Order {
     async fn create(&self, request: Request, missing: Missing) -> Result<Created, Failure> {
         let placement = self.api.cluster().place(request, &self.swarm_id);
         let placement = placement.map_err(|error| Failure::Other(unplaced(error)))?;
-        let body: Bytes = self.blueprint.body(placement.cpu_shares()).into();
         let node = placement.node().clone();
+        let (statement, warning) = self.statement(&node);
+        let body = self
+            .blueprint
+            .body(placement.cpu_shares(), statement.as_deref());
+        let body = Bytes::from(body);
         let first = self.ask(&node, body.clone()).await;
         let (status, content) = match first {
             Err(error) if is_image_missing(&error) => match missing {
@@ -165,12 +188,51 @@ impl Order {
         if !id.is_empty() {
             placement.created(&id, self.blueprint.image());
         }
+        let content = match warning {
+            Some(warning) => with_warning(created, warning).unwrap_or(content),
+            None => content,
+        };
         Ok(Created {
             node,
             id,
             status,
             content,
         })
+    }
+
+    /// Signs a statement about a container that is to be rescheduled, and returns also what the
+    /// client is warned of. Others have no statement: signing takes time.
+    fn statement(&self, node: &NodeEngine) -> (Option<String>, Option<&'static str>) {
+        if self.request.reschedule != ReschedulePolicy::OnNodeFailure {
+            return (None, None);
+        }
+        let Some(notary) = self.api.cluster().notary() else {
+            return (None, None);
+        };
+        let about = &node.about;
+        let mut statement = Statement::new(
+            notary.cluster(),
+            &self.swarm_id,
+            &about.id,
+            &about.addr,
+            &self.request.name,
+        );
+        statement.replaces.clone_from(&self.provenance.replaces);
+        let mut warning = None;
+        if !self.provenance.is_unverified {
+            statement.request = SignedRequest::of(self.blueprint.canonical());
+            warning = statement.request.is_none().then_some(NOT_SIGNED);
+        }
+        if statement.request.is_none() && statement.replaces.is_empty() {
+            return (None, warning);
+        }
+        match notary.sign(&statement) {
+            Ok(label) => (Some(label), warning),
+            Err(error) => {
+                tracing::warn!("cannot sign the statement about a container: {error}");
+                (None, warning)
+            }
+        }
     }
 
     async fn ask(&self, node: &NodeEngine, body: Bytes) -> Result<(StatusCode, Bytes), ApiError> {
@@ -204,6 +266,18 @@ enum Missing {
 enum Failure {
     NoImage(ApiError),
     Other(ApiError),
+}
+
+/// Adds a warning to an engine's answer.
+fn with_warning(mut created: Value, warning: &str) -> Option<Bytes> {
+    let fields = created.as_object_mut()?;
+    let mut warnings = match fields.get("Warnings") {
+        Some(Value::Array(warnings)) => warnings.clone(),
+        _ => Vec::new(),
+    };
+    warnings.push(warning.into());
+    fields.insert("Warnings".to_owned(), Value::Array(warnings));
+    Some(created.to_string().into())
 }
 
 fn is_image_missing(error: &ApiError) -> bool {

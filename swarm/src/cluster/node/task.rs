@@ -147,6 +147,7 @@ impl Task {
         };
         self.take_list(&mut session, &list, None)?;
         self.last_list = Some(fingerprint(&list));
+        self.cluster.observe_contact();
         if let Some(turn) = turn {
             tracing::info!("Registered Engine {} at {}", session.about.name, self.addr);
             self.cluster.turned(turn, &session.about);
@@ -428,6 +429,7 @@ impl Task {
         let pause = member.life.pause(|below| rand::random_range(0..below));
         let about = member.about.clone();
         drop(state);
+        self.cluster.observe_contact();
         if let Some((turn, about)) = turn.zip(about) {
             tracing::warn!("Flagging engine {} as unhealthy", self.addr);
             self.cluster.turned(turn, &about);

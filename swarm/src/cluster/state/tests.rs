@@ -5,7 +5,7 @@ use serde_json::value::to_raw_value;
 
 use super::*;
 use crate::cluster::container::Origin;
-use crate::cluster::settings::{ClusterSettings, EngineTls};
+use crate::cluster::settings::{ClusterSettings, EngineTls, RescheduleSettings};
 
 const NODE: &str = "10.0.0.1:2376";
 
@@ -19,6 +19,7 @@ fn state() -> State {
         scheduler: Scheduler::new(Strategy::Spread, []),
         tls: EngineTls::Off,
         call_limit: Duration::from_secs(10),
+        reschedule: RescheduleSettings::default(),
     };
     let member = Member::new(NODE.into(), &settings);
     state.members.insert(NODE.into(), member);

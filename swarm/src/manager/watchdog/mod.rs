@@ -1,10 +1,19 @@
-//! The watchdog: containers whose node is lost are created on another one, if they want that.
+//! The watchdog: reschedules containers of lost nodes whose policy asks for it.
 //!
-//! Only a primary acts. Nothing is kept but how often something failed: what is to be done follows
-//! from the state of the cluster, so that another manager goes on where one ended.
+//! ```text
+//! orphans ──▶ eligibility (pure) ──▶ moving: confirm that the node is lost, create, start
+//! superseded ──▶ retire: the original is back, one of the two is stopped
+//! ```
+//!
+//! Only a primary acts. What is to be done follows from the state of the cluster and the statements
+//! in it, so another manager continues where one ended.
 
+mod connectivity;
+mod eligibility;
 mod moving;
+mod privileges;
 mod recreate;
+mod report;
 mod retire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +25,17 @@ use tokio::task::JoinSet;
 
 use super::role::Role;
 use crate::api::Api;
-use crate::cluster::{Cluster, Orphan};
+use crate::cluster::{Cluster, Orphan, RescheduleStatus};
 use crate::metrics::Metrics;
+use connectivity::Connectivity;
+use eligibility::{Facts, Rejected, Source, due};
+use privileges::first_privilege;
+use recreate::Recreation;
+use report::Reporter;
+use retire::Retirements;
+
+/// Container ID and address of the node: clones of one machine have containers of one ID.
+type Key = (Arc<str>, Arc<str>);
 
 /// How many containers move at a time.
 const AT_A_TIME: usize = 4;
@@ -31,11 +49,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long one container may take, the pull of its image included.
 const MOVE_LIMIT: Duration = Duration::from_secs(1800);
 
-/// Moves what has lost its node, for ever.
+/// Reschedules containers of lost nodes while this manager is the primary.
 pub async fn watch(
     api: Api,
     cluster: Cluster,
-    delay: Duration,
     mut role: watch::Receiver<Role>,
     metrics: Arc<Metrics>,
 ) {
@@ -43,7 +60,7 @@ pub async fn watch(
         if role.wait_for(|role| *role == Role::Primary).await.is_err() {
             return;
         }
-        let acting = act(&api, &cluster, delay, &metrics);
+        let acting = act(&api, &cluster, &metrics);
         tokio::select! {
             () = acting => {}
             lost = role.wait_for(|role| *role != Role::Primary) => {
@@ -52,61 +69,107 @@ pub async fn watch(
                 }
             }
         }
+        cluster.set_reschedule_status(RescheduleStatus::default());
     }
 }
 
 /// Acts as the primary. What is under way when this ends is left for the next.
-async fn act(api: &Api, cluster: &Cluster, delay: Duration, metrics: &Metrics) {
+async fn act(api: &Api, cluster: &Cluster, metrics: &Metrics) {
+    let delay = cluster.reschedule_settings().delay;
+    let connectivity = Connectivity::new(cluster.clone());
     let mut turns = cluster.turns();
     let mut failures = Failures::default();
-    let mut moving: JoinSet<(Arc<str>, Result<String, moving::MoveError>)> = JoinSet::new();
-    let mut under_way: BTreeMap<Arc<str>, Orphan> = BTreeMap::new();
+    let mut reporter = Reporter::default();
+    let mut retirements = Retirements::default();
+    let mut moving: JoinSet<(Key, Result<String, moving::MoveError>)> = JoinSet::new();
+    let mut under_way: BTreeMap<Key, Orphan> = BTreeMap::new();
     loop {
         let now = Instant::now();
-        let superseded = cluster.superseded();
-        let is_left = retire::retire(cluster, &superseded).await;
+        let mut wake = retirements.begin(cluster, cluster.superseded());
+        let mut wake_at = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
         let orphans = cluster.orphans();
-        failures.forget_all_but(orphans.iter().map(|orphan| &orphan.id));
-        let mut wake = is_left.then_some(now + FIRST_PAUSE);
+        failures.forget_all_but(orphans.iter().map(Orphan::key));
+        reporter.forget_all_but(orphans.iter().map(Orphan::key));
+        let (contact, contact_since) = cluster.observe_contact();
+        let mut status = RescheduleStatus {
+            suspended: contact_since.is_none().then_some(contact),
+            ..RescheduleStatus::default()
+        };
         for orphan in orphans {
-            let due = failures.due(&orphan, delay);
-            if under_way.contains_key(&orphan.id) {
+            let key = orphan.key();
+            if under_way.contains_key(&key) {
                 continue;
             }
-            if due > now || under_way.len() >= AT_A_TIME {
-                wake = Some(
-                    wake.map_or(due, |wake| wake.min(due))
-                        .max(now + FIRST_PAUSE / 4),
-                );
+            let retry_at = failures.retry_at(&key);
+            let due = due(orphan.lost_at, contact_since, delay, retry_at);
+            let Some(due) = due else { continue };
+            if due > now {
+                wake_at(due.max(now + FIRST_PAUSE / 4));
                 continue;
             }
-            under_way.insert(Arc::clone(&orphan.id), orphan.clone());
+            let source = match decide(cluster, &orphan) {
+                Ok(source) => source,
+                Err(rejected) => {
+                    reporter.rejected(&orphan, &rejected);
+                    let count = status.rejected.entry(rejected.kind().to_owned());
+                    *count.or_default() += 1;
+                    // The other container may go.
+                    wake_at(now + LONGEST_PAUSE);
+                    continue;
+                }
+            };
+            if under_way.len() >= AT_A_TIME {
+                wake_at(now + FIRST_PAUSE / 4);
+                continue;
+            }
+            reporter.accepted(cluster, &orphan, &source);
+            under_way.insert(key.clone(), orphan.clone());
             let (api, cluster) = (api.clone(), cluster.clone());
+            let connectivity = connectivity.clone();
             moving.spawn(async move {
-                let id = Arc::clone(&orphan.id);
-                let moved = moving::to_another_node(&api, &cluster, &orphan);
+                let moved =
+                    moving::to_another_node(&api, &cluster, &connectivity, &orphan, &source);
                 let moved = tokio::time::timeout(MOVE_LIMIT, moved).await;
                 let moved = moved.unwrap_or(Err(moving::MoveError::TooSlow(MOVE_LIMIT)));
-                (id, moved)
+                (key, moved)
             });
+            // Verifying takes the processor's time.
+            tokio::task::yield_now().await;
         }
+        reporter.suspended(&status);
+        cluster.set_reschedule_status(status);
         tokio::select! {
             turned = turns.changed() => {
                 if turned.is_err() {
                     return;
                 }
-                // Who is new may be who was missing.
+                // A new node may be the one that was missing.
                 failures.retry_at_once();
             }
-            Some(Ok((id, moved))) = moving.join_next() => {
+            Some(Ok((key, moved))) = moving.join_next() => {
                 metrics.rescheduled(moved.is_ok());
-                if let Some(orphan) = under_way.remove(&id) {
+                if let Some(orphan) = under_way.remove(&key) {
                     failures.note(&orphan, &moved);
                 }
             }
+            () = retirements.next() => {}
             () = until(wake) => {}
         }
     }
+}
+
+/// Decides what a lost container is created from.
+fn decide(cluster: &Cluster, orphan: &Orphan) -> Result<Source, Rejected> {
+    let notary = cluster.notary();
+    let request = orphan.request(notary.as_ref());
+    let reported = Recreation::new(&Source::Inspect, &orphan.inspect, orphan.node.cpus);
+    eligibility::source(Facts {
+        in_use_by: orphan.in_use_by(notary.as_ref(), request.is_ok()),
+        // Without TLS everyone reaches the engines, and their volumes, anyway.
+        privilege: first_privilege(&reported.config, notary.is_none()),
+        request,
+        allow_unverified: cluster.reschedule_settings().allow_unverified,
+    })
 }
 
 async fn until(wake: Option<Instant>) {
@@ -118,7 +181,7 @@ async fn until(wake: Option<Instant>) {
 
 /// What could not be moved, and when it is tried again.
 #[derive(Default)]
-struct Failures(BTreeMap<Arc<str>, Failed>);
+struct Failures(BTreeMap<Key, Failed>);
 
 struct Failed {
     times: u32,
@@ -127,17 +190,14 @@ struct Failed {
 }
 
 impl Failures {
-    /// When it is to be moved: a while after the loss, and after each failure.
-    fn due(&self, orphan: &Orphan, delay: Duration) -> Instant {
-        let first = orphan.lost_at + delay;
-        let failed = self.0.get(&orphan.id).and_then(|failed| failed.until);
-        failed.map_or(first, |until| until.max(first))
+    fn retry_at(&self, key: &Key) -> Option<Instant> {
+        self.0.get(key)?.until
     }
 
-    fn forget_all_but<'a>(&mut self, ids: impl Iterator<Item = &'a Arc<str>>) {
+    fn forget_all_but(&mut self, keys: impl Iterator<Item = Key>) {
         if !self.0.is_empty() {
-            let ids: BTreeSet<_> = ids.collect();
-            self.0.retain(|id, _| ids.contains(id));
+            let keys: BTreeSet<_> = keys.collect();
+            self.0.retain(|key, _| keys.contains(key));
         }
     }
 
@@ -153,12 +213,12 @@ impl Failures {
         let error = match moved {
             Ok(to) => {
                 tracing::info!("Rescheduled container {name} from {node} to {to}");
-                self.0.remove(&orphan.id);
+                self.0.remove(&orphan.key());
                 return;
             }
             Err(error) => error.to_string(),
         };
-        let failed = self.0.entry(Arc::clone(&orphan.id)).or_insert(Failed {
+        let failed = self.0.entry(orphan.key()).or_insert(Failed {
             times: 0,
             until: None,
             why: String::new(),

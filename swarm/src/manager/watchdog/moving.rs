@@ -6,9 +6,13 @@ use http::Method;
 use rmachine_engine::EngineError;
 use serde_json::{Value, json};
 
+use super::connectivity::{Connectivity, NotLost};
+use super::eligibility::Source;
+use super::privileges::remove_defaults;
 use super::recreate::Recreation;
-use crate::api::{Api, ApiError, encode};
+use crate::api::{Api, ApiError, Provenance, encode};
 use crate::cluster::{Cluster, NodeEngine, Orphan};
+use crate::statement::{MAX_PREDECESSORS, Predecessor};
 
 /// Why a container could not be moved.
 #[derive(Debug, thiserror::Error)]
@@ -35,22 +39,40 @@ pub enum MoveError {
         network: String,
     },
 
+    /// Another container has its name.
+    #[error("the name {0} is in use by another container")]
+    NameTaken(String),
+
+    /// Its node is not lost after all, or nobody can tell.
+    #[error(transparent)]
+    NotLost(#[from] NotLost),
+
     /// It took too long.
     #[error("not done within {0:?}")]
     TooSlow(Duration),
 }
 
 /// Creates an orphan on another node, and starts it there if it ran. Returns the node's name. What
-/// could not be done whole is taken back.
+/// could not be completed is removed again.
 ///
 /// # Errors
 /// [`MoveError`].
 pub async fn to_another_node(
     api: &Api,
     cluster: &Cluster,
+    connectivity: &Connectivity,
     orphan: &Orphan,
+    source: &Source,
 ) -> Result<String, MoveError> {
-    let again = Recreation::of(&orphan.inspect, orphan.node.cpus);
+    if cluster.is_name_taken(&orphan.name, &orphan.swarm_id) {
+        return Err(MoveError::NameTaken(orphan.name.to_string()));
+    }
+    connectivity.confirm_lost(&orphan.node.addr).await?;
+    let mut again = Recreation::new(source, &orphan.inspect, orphan.node.cpus);
+    let is_unverified = *source == Source::Inspect;
+    if is_unverified && !cluster.reschedule_settings().allow_unverified {
+        remove_defaults(&mut again.config);
+    }
     for network in again.networks() {
         leave(cluster, network, &orphan.name).await?;
     }
@@ -58,8 +80,14 @@ pub async fn to_another_node(
         Some(begun) => (begun.node.clone(), begun.id.to_string()),
         None => {
             let config = again.config.clone();
-            api.create_again(config, &orphan.name, &orphan.swarm_id)
-                .await?
+            let provenance = Provenance {
+                replaces: predecessors(cluster, orphan),
+                is_unverified,
+            };
+            let created = api.create_again(config, &orphan.name, &orphan.swarm_id, provenance);
+            let (node, id) = created.await?;
+            cluster.record_move(orphan, &node, &id);
+            (node, id)
         }
     };
     let on_node = OnNode {
@@ -74,6 +102,16 @@ pub async fn to_another_node(
     cluster.touched(&node.about.addr, &id);
     cluster.moved(orphan);
     Ok(node.about.name.clone())
+}
+
+/// The containers that its successor replaces: itself, and those that it replaced.
+fn predecessors(cluster: &Cluster, orphan: &Orphan) -> Vec<Predecessor> {
+    let notary = cluster.notary();
+    let before = orphan.predecessors(notary.as_ref()).iter().cloned();
+    std::iter::once(orphan.predecessor())
+        .chain(before)
+        .take(MAX_PREDECESSORS)
+        .collect()
 }
 
 /// Takes a lost container out of a network that all nodes share: no two there may have one name.
