@@ -176,8 +176,7 @@ fn normalize_fields(config: &mut Value) -> Result<(), ApiError> {
         return Ok(());
     };
     for name in FIELDS {
-        let folded = fold_case(name);
-        let mut found = fields.keys().filter(|key| fold_case(key) == folded);
+        let mut found = fields.keys().filter(|key| is_same_field(key, name));
         let (first, second) = (found.next(), found.next());
         if second.is_some() {
             let message = format!("field {name} occurs more than once");
@@ -194,9 +193,13 @@ fn normalize_fields(config: &mut Value) -> Result<(), ApiError> {
 }
 
 /// As Go's `encoding/json` compares names: U+017F is an S, and U+212A a K.
-fn fold_case(name: &str) -> String {
+fn is_same_field(one: &str, other: &str) -> bool {
+    folded(one).eq(folded(other))
+}
+
+fn folded(name: &str) -> impl Iterator<Item = char> {
     let lower = name.chars().flat_map(char::to_lowercase);
-    lower.map(|it| if it == 'ſ' { 's' } else { it }).collect()
+    lower.map(|it| if it == 'ſ' { 's' } else { it })
 }
 
 /// The object of this name, made if there is none.

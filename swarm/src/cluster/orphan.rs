@@ -229,12 +229,16 @@ impl Cluster {
     pub fn orphans(&self) -> Vec<Orphan> {
         let (mut orphans, claims) = {
             let state = self.read();
-            let ids = state.engine_ids();
             let members = state.members.values();
             let lost = members.filter(|member| member.life.status() == NodeStatus::Unhealthy);
             let orphans = lost.flat_map(Member::orphans);
             let orphans = orphans.chain(state.departed.values().cloned());
-            let orphans = orphans.map(|orphan| {
+            let orphans: Vec<_> = orphans.collect();
+            if orphans.is_empty() {
+                return orphans;
+            }
+            let ids = state.engine_ids();
+            let orphans = orphans.into_iter().map(|orphan| {
                 let about = |addr: &str| state.members.get(addr)?.about.as_ref();
                 let own = about(&orphan.node.addr).filter(|about| about.id == orphan.node.id);
                 let count = ids.get(orphan.node.id.as_str()).copied().unwrap_or(0);

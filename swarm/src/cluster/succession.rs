@@ -268,6 +268,10 @@ impl Cluster {
     pub fn superseded(&self) -> Vec<Superseded> {
         let (claims, candidates) = {
             let state = self.read();
+            let mut members = state.members.values();
+            if state.moves.is_empty() && members.all(|member| member.statements.is_empty()) {
+                return Vec::new();
+            }
             let claims = state.claims(&state.engine_ids());
             let candidates: Vec<_> = claims
                 .0

@@ -1,4 +1,4 @@
-//! An engine behind mutual TLS on loopback that keeps containers, and can be made to report anything.
+//! An engine on loopback, behind mutual TLS or in the clear, that keeps containers, and can be made to report anything.
 //! Its answers have the form of a real one's.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +30,7 @@ const IMAGE_ENV: &str = "PATH=/bin";
 pub struct Engine {
     pub addr: String,
     shared: Arc<Shared>,
-    tls: Arc<ServerConfig>,
+    tls: Option<Arc<ServerConfig>>,
     listening: Option<DropGuard>,
 }
 
@@ -44,7 +45,7 @@ struct Shared {
 }
 
 impl Engine {
-    pub async fn start(name: &str, tls: Arc<ServerConfig>) -> Self {
+    pub async fn start(name: &str, tls: Option<Arc<ServerConfig>>) -> Self {
         let mut engine = Self {
             addr: "127.0.0.1:0".to_owned(),
             shared: Arc::new(Shared {
@@ -71,7 +72,7 @@ impl Engine {
         let listener = TcpListener::bind(&self.addr).await.unwrap();
         self.addr = listener.local_addr().unwrap().to_string();
         let token = CancellationToken::new();
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls));
+        let acceptor = self.tls.clone().map(TlsAcceptor::from);
         let serving = serve(listener, acceptor, Arc::clone(&self.shared), token.clone());
         tokio::spawn(token.clone().run_until_cancelled_owned(serving));
         self.listening = Some(token.drop_guard());
@@ -121,26 +122,34 @@ impl Engine {
 
 async fn serve(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     token: CancellationToken,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
         let connection = async move {
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            let service = service_fn(move |request| {
-                let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(shared.answer(request).await) }
-            });
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            match acceptor {
+                None => talk(stream, shared).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        talk(stream, shared).await;
+                    }
+                }
+            }
         };
         tokio::spawn(token.clone().run_until_cancelled_owned(connection));
     }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+    });
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 impl Shared {

@@ -46,7 +46,7 @@ fn config(swarm_id: &str, labels: &[(&str, &str)]) -> Value {
 async fn engines<const N: usize>(party: &Party) -> [Engine; N] {
     let mut engines = Vec::new();
     for number in 0..N {
-        engines.push(Engine::start(&format!("n{number}"), party.engine_tls()).await);
+        engines.push(Engine::start(&format!("n{number}"), Some(party.engine_tls())).await);
     }
     engines.try_into().ok().unwrap()
 }
@@ -286,8 +286,6 @@ async fn signed_container_is_rescheduled_by_another_manager_after_rename_and_upd
 
     // A third manager knows from the statement alone that the copy has its place.
     drop(second);
-    let third = Manager::start(&party, &party.manager(), &[&other], &[]).await;
-    drop(third);
     lost.run(&id, &now());
     lost.reconnect().await;
     let third = Manager::start(&party, &party.manager(), &[&lost, &other], &[]).await;
@@ -439,4 +437,86 @@ async fn outage_of_the_managers_network_moves_nothing() {
         "{log}"
     );
     drop(one);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn container_with_swarm_id_or_name_of_another_one_is_not_rescheduled() {
+    let party = Party::new();
+    let [mut hostile, other] = engines(&party).await;
+    let id = |digit: &str| digit.repeat(64);
+    other.add(&id("1"), "db", &config("s1", &[]), &json!({}));
+    other.run(&id("1"), &now());
+    hostile.add(&id("a"), "copy", &config("s1", &[]), &json!({}));
+    hostile.add(&id("b"), "db", &config("s2", &[]), &json!({}));
+    hostile.add(&id("c"), "plain", &config("s3", &[]), &json!({}));
+    let manager = Manager::start(&party, &party.manager(), &[&hostile, &other], &[]).await;
+    manager.until_inspected(&[3, 1]).await;
+    hostile.cut_off();
+    let is_shown = |info: &str| info.contains("1 (swarm ID in use by another container)");
+    manager.until_info("the copy is shown", is_shown).await;
+    let is_logged = || {
+        let log = manager.log();
+        log.contains("container db of n0 cannot be rescheduled yet: the name db is in use")
+            && log.contains(
+                "container copy of n0 is not rescheduled: its swarm ID is in use by n1/db",
+            )
+    };
+    manager.until("the reasons are logged", is_logged).await;
+    let is_moved = || other.container("plain").is_some();
+    manager.until("the other one is moved", is_moved).await;
+    assert_eq!(names(&other.created()), ["plain"]);
+    assert!(other.changes_of(&id("1")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn container_of_a_node_that_answers_is_not_rescheduled() {
+    let party = Party::new();
+    let [mut left, other] = engines(&party).await;
+    left.add(&"1".repeat(64), "web", &config("s1", &[]), &json!({}));
+    let members = party.file("members");
+    let both = format!("{}\n{}\n", left.addr, other.addr);
+    std::fs::write(&members, both).unwrap();
+    let url = format!("file://{}", members.display());
+    let made = party.manager();
+    let options = ["--heartbeat=1s"];
+    let manager = Manager::start_with(Some((&party, &made)), &url, 2, &options).await;
+    manager.until_inspected(&[1]).await;
+    std::fs::write(&members, &other.addr).unwrap();
+    let is_logged = || {
+        let log = manager.log();
+        log.contains("container web of n0 cannot be rescheduled yet: its node answers again")
+    };
+    manager.until("the node is asked", is_logged).await;
+    assert!(other.created().is_empty());
+    left.cut_off();
+    let is_moved = || other.container("web").is_some();
+    manager
+        .until("it is moved once the node is gone", is_moved)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn manager_without_tls_retires_what_it_moved_itself_only() {
+    let [mut lost, other] = [
+        Engine::start("n0", None).await,
+        Engine::start("n1", None).await,
+    ];
+    let id = "1".repeat(64);
+    lost.add(&id, "web", &config("s1", &[]), &json!({}));
+    lost.add(&"2".repeat(64), "root", &config("s2", &[]), &privileges());
+    let manager = Manager::start_plain(&[&lost, &other]).await;
+    manager.until_inspected(&[2]).await;
+    lost.cut_off();
+    let is_moved = || other.container("web").is_some();
+    manager.until("it is moved", is_moved).await;
+    let is_shown = |info: &str| info.contains("1 (unverified with privileges)");
+    manager.until_info("the other one is shown", is_shown).await;
+    assert_eq!(names(&other.created()), ["web"]);
+    let body = &other.created()[0].1;
+    assert!(body["Labels"].get(STATEMENT).is_none(), "{body}");
+
+    lost.reconnect().await;
+    let retired = format!("web.replaced-{}", &id[..12]);
+    let is_retired = || lost.container(&retired).is_some();
+    manager.until("the original is retired", is_retired).await;
 }

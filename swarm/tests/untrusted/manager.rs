@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -34,37 +33,58 @@ impl Manager {
         engines: &[&Engine],
         options: &[&str],
     ) -> Self {
+        let url = nodes(engines);
+        Self::start_with(Some((party, made)), &url, engines.len(), options).await
+    }
+
+    /// Starts a manager without TLS.
+    pub async fn start_plain(engines: &[&Engine]) -> Self {
+        Self::start_with(None, &nodes(engines), engines.len(), &[]).await
+    }
+
+    /// Starts a manager with a discovery of so many engines.
+    pub async fn start_with(
+        tls: Option<(&Party, &CertifiedPem)>,
+        discovery: &str,
+        nodes: usize,
+        options: &[&str],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| dir.path().join(name).display().to_string();
-        fs::write(file("cert.pem"), &made.certificate).unwrap();
-        fs::write(file("key.pem"), made.key.expose()).unwrap();
         let log = File::create(file("log")).unwrap();
         let port = free_port();
-        let nodes: Vec<&str> = engines.iter().map(|it| it.addr.as_str()).collect();
-        let process = Command::new(env!("CARGO_BIN_EXE_rswarm"))
-            .arg("manage")
-            .arg(format!("--host=tcp://127.0.0.1:{port}"))
-            .arg("--tlsverify")
-            .arg(format!("--tlscacert={}", party.file("ca.pem").display()))
-            .arg(format!("--tlscert={}", file("cert.pem")))
-            .arg(format!("--tlskey={}", file("key.pem")))
+        let url = format!("tcp://127.0.0.1:{port}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rswarm"));
+        command.arg("manage").arg(format!("--host={url}"));
+        let endpoint = match tls {
+            None => EngineEndpoint::without_tls(&url).unwrap(),
+            Some((party, made)) => {
+                fs::write(file("cert.pem"), &made.certificate).unwrap();
+                fs::write(file("key.pem"), made.key.expose()).unwrap();
+                command
+                    .arg("--tlsverify")
+                    .arg(format!("--tlscacert={}", party.file("ca.pem").display()))
+                    .arg(format!("--tlscert={}", file("cert.pem")))
+                    .arg(format!("--tlskey={}", file("key.pem")));
+                EngineEndpoint::tls(&url, party.client_tls()).unwrap()
+            }
+        };
+        let process = command
             .arg("--cluster-opt=swarm.rescheduledelay=1s")
             .args(options)
-            .arg(format!("nodes://{}", nodes.join(",")))
+            .arg(discovery)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let url = format!("tcp://127.0.0.1:{port}");
-        let endpoint = EngineEndpoint::tls(&url, Arc::clone(&party.client_tls())).unwrap();
         let manager = Self {
             process,
             client: Client::new(endpoint, LIMIT),
-            nodes: engines.len(),
+            nodes,
             dir,
         };
-        let healthy = |status: &str| status.matches("Healthy").count() == manager.nodes;
+        let healthy = |status: &str| status.matches("\"Healthy").count() == manager.nodes;
         manager.until_info("all nodes are healthy", healthy).await;
         manager
     }
@@ -126,6 +146,11 @@ impl Drop for Manager {
             assert!(!log.contains("panicked"), "{log}");
         }
     }
+}
+
+fn nodes(engines: &[&Engine]) -> String {
+    let nodes: Vec<&str> = engines.iter().map(|it| it.addr.as_str()).collect();
+    format!("nodes://{}", nodes.join(","))
 }
 
 fn free_port() -> u16 {

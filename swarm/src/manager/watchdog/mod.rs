@@ -136,6 +136,10 @@ async fn act(api: &Api, cluster: &Cluster, metrics: &Metrics) {
             // Verifying takes the processor's time.
             tokio::task::yield_now().await;
         }
+        if contact_since.is_none() {
+            // A node that failed once, and answers again, is no turn.
+            wake_at(now + FIRST_PAUSE);
+        }
         reporter.suspended(&status);
         cluster.set_reschedule_status(status);
         tokio::select! {
