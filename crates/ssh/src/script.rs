@@ -9,10 +9,23 @@ use std::path::Path;
 
 use crate::SshError;
 
-/// Reads one line and does what it says; the rest of standard input belongs to that line.
-const LOADER: &str = r#"/bin/sh -c 'IFS= read -r line || exit 97; eval "$line"'"#;
+/// Reads the line after [`INPUT_MARKER`] and evaluates it; the rest of standard input belongs to
+/// that line.
+///
+/// One line before the marker is skipped: it is the password that sudo was to read and did not,
+/// because it did not ask for one. Without the marker it would be evaluated as root.
+const LOADER: &str = concat!(
+    r#"/bin/sh -c 'IFS= read -r line || exit 97; "#,
+    r#"test "$line" = rmachine:input || IFS= read -r line || exit 97; "#,
+    r#"test "$line" = rmachine:input || exit 96; "#,
+    r#"IFS= read -r line || exit 97; eval "$line"'"#
+);
 
-/// The loader's status when it is fed nothing: whatever came before let it run.
+/// The line that precedes everything that the loader evaluates. [`LOADER`] contains it.
+const INPUT_MARKER: &str = "rmachine:input";
+
+/// The loader's exit status when its input ends before a line to evaluate: the loader ran, so
+/// sudo, if any, let it.
 pub(crate) const FED_NOTHING: i32 = 97;
 
 /// Through what a command becomes root.
@@ -31,7 +44,7 @@ pub(crate) fn command_line(elevation: Elevation) -> String {
     match elevation {
         Elevation::None => LOADER.to_owned(),
         Elevation::Sudo => format!("sudo -n {LOADER}"),
-        // -k: with a cached approval sudo would leave the password for the loader to execute.
+        // -k: with a cached approval sudo would leave the password unread.
         Elevation::SudoWithPassword => format!("sudo -k -S -p '' {LOADER}"),
     }
 }
@@ -51,7 +64,7 @@ pub(crate) fn feed_script(script: &str) -> Vec<u8> {
     // One line, in braces: sh must have read all of itself before the watch reads along, and a
     // part of it must mean nothing.
     format!(
-        "exec /bin/sh -s\nmain() {{\n:\n{script}\n}}\n{{ exec 3<&0; {watch} watch=$!; \
+        "{INPUT_MARKER}\nexec /bin/sh -s\nmain() {{\n:\n{script}\n}}\n{{ exec 3<&0; {watch} watch=$!; \
          (main) </dev/null 3<&-; status=$?; exec 2>/dev/null; kill \"$watch\"; exit \"$status\"; }}\n"
     )
     .into_bytes()
@@ -79,8 +92,8 @@ pub(crate) fn feed_upload(path: &Path, mode: u32, content: &[u8]) -> Result<Vec<
     };
     let quoted = shlex::try_quote(&target).map_err(|_| unusable("it cannot be quoted"))?;
     // The length is compared because a connection that breaks looks like the end of the file.
-    let line = format!(
-        "to={quoted}; new=\"$to.$$.new\"; umask 077; trap 'rm -f \"$new\"' EXIT; \
+    let lines = format!(
+        "{INPUT_MARKER}\nto={quoted}; new=\"$to.$$.new\"; umask 077; trap 'rm -f \"$new\"' EXIT; \
          if [ -d \"$to\" ]; then echo \"$to is a directory\" >&2; exit 1; fi; \
          cat >\"$new\" || exit 1; \
          if [ \"$(wc -c <\"$new\")\" -ne {length} ]; then echo \"the upload was cut\" >&2; exit 1; fi; \
@@ -88,7 +101,7 @@ pub(crate) fn feed_upload(path: &Path, mode: u32, content: &[u8]) -> Result<Vec<
         length = content.len(),
         mode = mode & 0o7777,
     );
-    Ok([line.as_bytes(), content].concat())
+    Ok([lines.as_bytes(), content].concat())
 }
 
 #[cfg(test)]
@@ -194,6 +207,40 @@ mod tests {
             assert!(matches!(refused, Err(SshError::Unusable { .. })), "{bad:?}");
         }
         let relative = feed_upload(Path::new("-f"), 0o600, b"").unwrap();
-        assert!(relative.starts_with(b"to=./-f;"));
+        assert!(relative.starts_with(b"rmachine:input\nto=./-f;"));
+    }
+
+    #[test]
+    fn loader_skips_password_that_sudo_did_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let executed = dir.path().join("executed");
+        let password = format!("touch {}\n", executed.display());
+
+        let script = [password.as_bytes(), &feed_script("echo ran; exit 3")].concat();
+        let output = login_shell("sh", &script, End::AfterTheCommand).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert_eq!(
+            (output.stdout.as_slice(), output.stderr.as_slice()),
+            (&b"ran\n"[..], &b""[..])
+        );
+
+        let target = dir.path().join("uploaded");
+        let upload = feed_upload(&target, 0o600, b"content").unwrap();
+        let upload = [password.as_bytes(), &upload].concat();
+        let output = login_shell("sh", &upload, End::AtOnce).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"content");
+
+        let output = login_shell("sh", password.as_bytes(), End::AtOnce).unwrap();
+        assert_eq!(output.status.code(), Some(FED_NOTHING));
+        assert!(!executed.exists(), "the password was executed");
+    }
+
+    #[test]
+    fn loader_rejects_input_without_marker() {
+        let output = login_shell("sh", b"one\ntwo\necho three\n", End::AtOnce).unwrap();
+        assert_eq!(output.status.code(), Some(96));
+        assert_eq!(output.stdout, b"");
+        assert!(command_line(Elevation::None).contains(INPUT_MARKER));
     }
 }
