@@ -6,6 +6,7 @@ use rmachine_driver::{Secrets, SshEndpoint};
 
 use crate::identity::inspect_identity;
 use crate::native::Worker;
+use crate::options::HostKeyPolicy;
 use crate::program::find;
 use crate::session::Session;
 use crate::system::Master;
@@ -81,8 +82,8 @@ impl Default for Environment {
 
 /// Connects to a host and logs in.
 ///
-/// At first contact, when nothing is pinned, the host's key is pinned in the endpoint's
-/// `known_hosts`; from then on another key is an error. `secrets` is asked for a key's passphrase,
+/// While no host key is pinned, [`SshEndpoint::first_contact`] decides; from then on another key is
+/// an error. `secrets` is asked for a key's passphrase,
 /// and for sudo's password at the first command that needs root.
 ///
 /// # Errors
@@ -92,6 +93,8 @@ pub async fn connect<'a>(
     options: &ConnectOptions,
     secrets: &'a dyn Secrets,
 ) -> Result<Box<dyn Ssh + 'a>, SshError> {
+    // First: without a pin, nothing of the host is worth a look at keys.
+    let host_keys = HostKeyPolicy::of(endpoint)?;
     if let Some(identity) = &endpoint.identity {
         inspect_identity(identity)?;
     }
@@ -111,7 +114,7 @@ pub async fn connect<'a>(
             Box::new(Session::new(master, login, secrets))
         }
         None => {
-            let worker = Worker::open(endpoint, options, secrets).await?;
+            let worker = Worker::open(endpoint, host_keys, options, secrets).await?;
             Box::new(Session::new(worker, login, secrets))
         }
     })

@@ -38,6 +38,18 @@ pub enum SshError {
         fingerprint: Option<String>,
     },
 
+    /// No host key is pinned for a host that was connected to before.
+    #[error(
+        "no host key of {host} is pinned in {}, although the machine was connected to before",
+        .known_hosts.display()
+    )]
+    HostKeyNotPinned {
+        /// The host, as it was given.
+        host: String,
+        /// The file that should hold the pinned key.
+        known_hosts: PathBuf,
+    },
+
     /// The host accepts none of the keys that were offered.
     #[error(
         "{host} refuses to log in {user}{} ({detail})",

@@ -40,6 +40,7 @@ pub fn interactive_command(
 
 #[cfg(test)]
 mod tests {
+    use rmachine_driver::FirstContact;
     use std::path::PathBuf;
 
     use super::*;
@@ -57,6 +58,7 @@ mod tests {
             identity: None,
             known_hosts: PathBuf::from("/store/known_hosts"),
             host_key_alias: "n1".to_owned(),
+            first_contact: FirstContact::Pin,
             use_ssh_config: false,
             sudo_password_file: None,
         };

@@ -116,6 +116,35 @@ pub fn pin(known_hosts: &Path, alias: &str, key: &HostKey) -> Result<(), SshErro
         })
 }
 
+/// Pins a host's key in place of those that are pinned for the alias.
+///
+/// # Errors
+/// When the file cannot be read or written; the old keys then stay pinned.
+pub fn replace_pin(known_hosts: &Path, alias: &str, key: &HostKey) -> Result<(), SshError> {
+    let local = |action: &str| {
+        let action = format!("{action} {}", known_hosts.display());
+        move |source| SshError::Local { action, source }
+    };
+    let text = match fs::read_to_string(known_hosts) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(local("read")(source)),
+    };
+    let others = text.lines().filter(|line| keys_of(line, alias).is_empty());
+    let mut replaced: String = others.map(|line| format!("{line}\n")).collect();
+    replaced.push_str(&format!("{alias} {key}\n"));
+    let dir = known_hosts.parent().unwrap_or(Path::new("."));
+    let write = || {
+        // Created with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(replaced.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(known_hosts).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(local("write"))
+}
+
 fn keys_of(text: &str, alias: &str) -> Vec<HostKey> {
     text.lines()
         .filter_map(|line| line.trim().split_once([' ', '\t']))
@@ -161,6 +190,21 @@ mod tests {
         assert_eq!(keys_of(&text, "n1").len(), 1);
         assert_eq!(keys_of(&text, "10.0.0.1").len(), 1);
         assert_eq!(keys_of(&text, "n").len(), 0);
+    }
+
+    #[test]
+    fn replace_pin_keeps_only_other_aliases() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("known_hosts");
+        let key: HostKey = KEY.parse().unwrap();
+        replace_pin(&file, "n1", &key).unwrap();
+        assert_eq!(pinned(&file, "n1").unwrap(), [key.clone()]);
+
+        let old = "ssh-rsa AAAAB3NzaC1yc2E=";
+        fs::write(&file, format!("# comment\nn1 {old}\nother {old}\n")).unwrap();
+        replace_pin(&file, "n1", &key).unwrap();
+        assert_eq!(pinned(&file, "n1").unwrap(), [key]);
+        assert_eq!(pinned(&file, "other").unwrap().len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
-use rmachine_driver::SshEndpoint;
+use rmachine_driver::{FirstContact, SshEndpoint};
 
 use crate::known_hosts::pinned;
 use crate::{Environment, SshError};
@@ -12,26 +12,36 @@ use crate::{Environment, SshError};
 /// After this long without a sign of life, twice more asked, a connection counts as lost.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How the host's key is judged.
+/// Which host keys a connection accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum HostKeyPolicy {
-    /// Nothing is pinned yet: pin what it shows.
+pub(crate) enum HostKeyPolicy {
+    /// Any key, which is pinned.
     PinFirst,
-    /// Only what is pinned.
+    /// Any key, which is not pinned.
+    AcceptOnce,
+    /// Only the pinned keys.
     Strict,
 }
 
 impl HostKeyPolicy {
-    /// Strict as soon as one key is pinned.
+    /// Derives the policy from the pinned keys: strict as soon as there is one.
     ///
     /// # Errors
-    /// When the file of pinned keys cannot be read.
-    fn of(endpoint: &SshEndpoint) -> Result<Self, SshError> {
+    /// [`SshError::HostKeyNotPinned`] when none is pinned and the endpoint requires one;
+    /// [`SshError::Local`] when the file of pinned keys cannot be read.
+    pub(crate) fn of(endpoint: &SshEndpoint) -> Result<Self, SshError> {
         let pins = pinned(&endpoint.known_hosts, &endpoint.host_key_alias)?;
-        Ok(match pins.is_empty() {
-            true => Self::PinFirst,
-            false => Self::Strict,
-        })
+        if !pins.is_empty() {
+            return Ok(Self::Strict);
+        }
+        match endpoint.first_contact {
+            FirstContact::Pin => Ok(Self::PinFirst),
+            FirstContact::Accept => Ok(Self::AcceptOnce),
+            FirstContact::Reject => Err(SshError::HostKeyNotPinned {
+                host: endpoint.host.to_string(),
+                known_hosts: endpoint.known_hosts.clone(),
+            }),
+        }
     }
 }
 
@@ -85,12 +95,14 @@ pub(crate) fn endpoint_arguments(
 /// # Errors
 /// [`SshError::Unusable`] for a path that ssh's own syntax cannot say.
 pub(crate) fn settings(endpoint: &SshEndpoint) -> Result<Vec<(&'static str, String)>, SshError> {
-    let strict = match HostKeyPolicy::of(endpoint)? {
-        HostKeyPolicy::PinFirst => "accept-new",
-        HostKeyPolicy::Strict => "yes",
+    let known_hosts = quoted_path(&endpoint.known_hosts)?;
+    let (strict, known_hosts) = match HostKeyPolicy::of(endpoint)? {
+        HostKeyPolicy::PinFirst => ("accept-new", known_hosts),
+        HostKeyPolicy::AcceptOnce => ("accept-new", "/dev/null".to_owned()),
+        HostKeyPolicy::Strict => ("yes", known_hosts),
     };
     let mut settings = vec![
-        ("UserKnownHostsFile", quoted_path(&endpoint.known_hosts)?),
+        ("UserKnownHostsFile", known_hosts),
         ("GlobalKnownHostsFile", "/dev/null".to_owned()),
         ("HostKeyAlias", checked_alias(&endpoint.host_key_alias)?),
         ("StrictHostKeyChecking", strict.to_owned()),
@@ -181,6 +193,7 @@ mod tests {
             identity: Some(PathBuf::from("/my keys/100%")),
             known_hosts: PathBuf::from("/my store/known_hosts"),
             host_key_alias: "n1".to_owned(),
+            first_contact: FirstContact::Pin,
             use_ssh_config: false,
             sudo_password_file: None,
         }
@@ -237,6 +250,42 @@ mod tests {
             ..Environment::default()
         };
         assert!(arguments(&adopted, &environment).starts_with("-F /x/config "));
+    }
+
+    #[test]
+    fn first_contact_decides_only_while_no_key_is_pinned() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBEkr2KsO6ASkFT3SnLMPrcJP5Xyho1yf9hOEMGlqYDa";
+        let dir = tempfile::tempdir().unwrap();
+        let known_hosts = dir.path().join("known_hosts");
+        let policy = |first_contact| {
+            HostKeyPolicy::of(&SshEndpoint {
+                known_hosts: known_hosts.clone(),
+                first_contact,
+                ..endpoint()
+            })
+        };
+        for content in [None, Some(""), Some("another ssh-ed25519 AAAA\n")] {
+            if let Some(content) = content {
+                std::fs::write(&known_hosts, content).unwrap();
+            }
+            assert_eq!(policy(FirstContact::Pin).unwrap(), HostKeyPolicy::PinFirst);
+            let accepted = policy(FirstContact::Accept).unwrap();
+            assert_eq!(accepted, HostKeyPolicy::AcceptOnce);
+            let rejected = policy(FirstContact::Reject).unwrap_err();
+            assert!(
+                matches!(rejected, SshError::HostKeyNotPinned { .. }),
+                "{rejected}"
+            );
+        }
+        std::fs::write(&known_hosts, format!("n1 {KEY}\n")).unwrap();
+        for first_contact in [
+            FirstContact::Pin,
+            FirstContact::Accept,
+            FirstContact::Reject,
+        ] {
+            assert_eq!(policy(first_contact).unwrap(), HostKeyPolicy::Strict);
+        }
     }
 
     #[test]

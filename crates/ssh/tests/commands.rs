@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Output;
 
 use lab::{Lab, user};
-use rmachine_driver::SshEndpoint;
+use rmachine_driver::{FirstContact, SshEndpoint};
 use rmachine_ssh::{Backend, CopyEnd, CopyFlags, copy_command, interactive_command, pinned};
 
 fn ssh(lab: &Lab, arguments: &[&str]) -> Output {
@@ -57,6 +57,7 @@ fn end(lab: &Lab, name: &str, path: &str) -> CopyEnd {
         name: name.parse().unwrap(),
         endpoint: Box::new(SshEndpoint {
             host_key_alias: name.to_owned(),
+            first_contact: FirstContact::Pin,
             ..lab.endpoint()
         }),
         user: None,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::{
-    DriverError, DriverFlag, FlagValues, HostAddress, MachineName, MachineState, Operation, Report,
+    DriverError, DriverFlag, FirstContact, FlagValues, HostAddress, MachineName, MachineState, Operation, Report,
     ResourceJournal, Secrets, Snapshot, SnapshotName, SshEndpoint,
 };
 
@@ -38,6 +38,17 @@ pub struct DriverContext {
     pub machine_dir: PathBuf,
     /// The store's root, for what the machines of one driver share (caches).
     pub store_dir: PathBuf,
+    /// What to do while no host key of the machine is pinned.
+    pub first_contact: FirstContact,
+}
+
+/// A file that a machine's record names and that its driver reads on this computer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamedFile {
+    /// The field of the record, such as `Driver.SSHKeyPath`.
+    pub field: &'static str,
+    /// The file, as the record has it.
+    pub path: PathBuf,
 }
 
 /// What a driver may use while it works.
@@ -106,6 +117,11 @@ pub trait Driver: Send + Sync {
     /// What the record keeps. It must hold everything that [`DriverKind::load`] needs, and every
     /// field that was loaded and is not understood.
     fn config(&self) -> DriverConfig;
+
+    /// The files that the settings name and that some method reads. The caller does not use a
+    /// driver whose files are outside the store before the user approved them, since the record
+    /// may come from someone else.
+    fn named_files(&self) -> Vec<NamedFile>;
 
     /// Looks whether `create` can work, and changes nothing.
     ///

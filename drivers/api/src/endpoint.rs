@@ -83,6 +83,17 @@ impl fmt::Display for HostAddress {
 #[error("{0:?} is neither an IP address nor a host name")]
 pub struct InvalidHostAddress(pub String);
 
+/// What to do at a connection when no host key is pinned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FirstContact {
+    /// Pin the key that the host shows: a machine that is being created or was just imported.
+    Pin,
+    /// Accept the key that the host shows without pinning it, as dry runs do.
+    Accept,
+    /// Reject the host: the machine was connected to before, so its pin was lost or removed.
+    Reject,
+}
+
 /// Where and as whom a machine is reached over SSH.
 ///
 /// What is `None` is left to the user's ssh_config, then to ssh's own defaults.
@@ -100,6 +111,8 @@ pub struct SshEndpoint {
     pub known_hosts: PathBuf,
     /// The name under which the key is pinned: the machine's, so that a moved address keeps it.
     pub host_key_alias: String,
+    /// What to do while `known_hosts` pins no key.
+    pub first_contact: FirstContact,
     /// Whether the user's ssh_config applies (adopted hosts) or not (hosts a driver made).
     pub use_ssh_config: bool,
     /// A file whose first line is the password for sudo.

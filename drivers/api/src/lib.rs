@@ -16,8 +16,10 @@ mod secret;
 mod snapshot;
 mod state;
 
-pub use driver::{Capabilities, Driver, DriverConfig, DriverContext, DriverKind, Work};
-pub use endpoint::{HostAddress, InvalidHostAddress, SshEndpoint};
+pub use driver::{
+    Capabilities, Driver, DriverConfig, DriverContext, DriverKind, NamedFile, Work,
+};
+pub use endpoint::{FirstContact, HostAddress, InvalidHostAddress, SshEndpoint};
 pub use error::{CheckFailure, DriverError, Operation};
 pub use flag::{DriverFlag, FlagError, FlagKind, FlagValue, FlagValues};
 pub use name::{InvalidMachineName, MachineName};

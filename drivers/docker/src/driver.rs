@@ -125,6 +125,7 @@ impl Driver for Machine {
             identity: Some(keys::login_key(&self.context.machine_dir)),
             known_hosts: keys::known_hosts(&self.context.machine_dir),
             host_key_alias: self.context.name.to_string(),
+            first_contact: self.context.first_contact,
             use_ssh_config: false,
             sudo_password_file: None,
         }))

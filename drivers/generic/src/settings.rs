@@ -139,6 +139,7 @@ impl Settings {
             identity: self.kept_key.clone().or_else(|| self.given_key.clone()),
             known_hosts: context.machine_dir.join("known_hosts"),
             host_key_alias: context.name.to_string(),
+            first_contact: context.first_contact,
             use_ssh_config: true,
             sudo_password_file: self.sudo_password_file.clone(),
         }

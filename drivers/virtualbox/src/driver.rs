@@ -157,6 +157,7 @@ impl Machine {
             identity: Some(self.config.ssh_key_path.clone()),
             known_hosts: keys::known_hosts(&self.context.machine_dir),
             host_key_alias: self.context.name.to_string(),
+            first_contact: self.context.first_contact,
             use_ssh_config: false,
             sudo_password_file: None,
         }

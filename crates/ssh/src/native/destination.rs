@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use rmachine_driver::SshEndpoint;
 
+use crate::options::HostKeyPolicy;
 use crate::{ConnectOptions, ResolvedEndpoint, SshError, UnreachableReason};
 
 /// Where to log in, as whom and with what; everything the thread needs.
@@ -17,6 +18,7 @@ pub(super) struct Destination {
     pub(super) port: u16,
     pub(super) known_hosts: PathBuf,
     pub(super) alias: String,
+    pub(super) host_keys: HostKeyPolicy,
     pub(super) limit: Duration,
 }
 
@@ -25,6 +27,7 @@ impl Destination {
     /// [`SshError::NeedsSystemSsh`] where the way leads through another host.
     pub(super) fn new(
         endpoint: &SshEndpoint,
+        host_keys: HostKeyPolicy,
         resolved: ResolvedEndpoint,
         options: &ConnectOptions,
     ) -> Result<Self, SshError> {
@@ -55,6 +58,7 @@ impl Destination {
             port: resolved.port,
             known_hosts: endpoint.known_hosts.clone(),
             alias: endpoint.host_key_alias.clone(),
+            host_keys,
             limit: options.limit,
         })
     }

@@ -8,6 +8,7 @@ use ssh2::{ErrorCode, MethodType, Session};
 use super::authenticate::authenticate;
 use super::destination::Destination;
 use crate::known_hosts::{pin, pinned};
+use crate::options::HostKeyPolicy;
 use crate::{HostKey, SshError, UnreachableReason};
 
 /// How often a sign of life is asked for while a command runs.
@@ -166,8 +167,12 @@ fn check_host_key(to: &Destination, session: &Session, pins: &[HostKey]) -> Resu
     if pins.contains(&shown) {
         return Ok(());
     }
-    if pins.is_empty() {
-        return pin(&to.known_hosts, &to.alias, &shown);
+    match to.host_keys {
+        HostKeyPolicy::PinFirst if pins.is_empty() => {
+            return pin(&to.known_hosts, &to.alias, &shown);
+        }
+        HostKeyPolicy::AcceptOnce if pins.is_empty() => return Ok(()),
+        HostKeyPolicy::PinFirst | HostKeyPolicy::AcceptOnce | HostKeyPolicy::Strict => {}
     }
     Err(SshError::HostKeyChanged {
         host: to.host.clone(),

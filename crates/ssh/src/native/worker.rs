@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::channel::{Conversation, Failure, converse};
 use super::destination::Destination;
 use super::login::{Line, log_in};
+use crate::options::HostKeyPolicy;
 use crate::transport::{Command, Transport};
 use crate::{ConnectOptions, Output, SshError, UnreachableReason, resolve};
 
@@ -49,11 +50,12 @@ impl Worker {
     /// Connects and logs in.
     pub(crate) async fn open(
         endpoint: &SshEndpoint,
+        host_keys: HostKeyPolicy,
         options: &ConnectOptions,
         secrets: &dyn Secrets,
     ) -> Result<Self, SshError> {
         let resolved = resolve(endpoint, &options.environment).await?;
-        let destination = Destination::new(endpoint, resolved, options)?;
+        let destination = Destination::new(endpoint, host_keys, resolved, options)?;
         let (orders, received_orders) = mpsc::unbounded_channel();
         let closing = Arc::new(AtomicBool::new(false));
         let seen_by_thread = Arc::clone(&closing);

@@ -107,6 +107,8 @@ fn fingerprint(words: &str) -> Option<String> {
 mod tests {
     use std::path::PathBuf;
 
+    use rmachine_driver::FirstContact;
+
     use super::*;
 
     fn error(words: &str) -> SshError {
@@ -117,6 +119,7 @@ mod tests {
             identity: None,
             known_hosts: PathBuf::from("/store/known_hosts"),
             host_key_alias: "n1".to_owned(),
+            first_contact: FirstContact::Pin,
             use_ssh_config: false,
             sudo_password_file: None,
         };

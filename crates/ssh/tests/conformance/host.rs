@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use rmachine_driver::{NoSecrets, SshEndpoint};
+use rmachine_driver::{FirstContact, NoSecrets, SshEndpoint};
 use rmachine_ssh::{
-    Backend, HostKey, SshError, UnreachableReason, connect, pin, pinned, wait_until_reachable,
+    Backend, HostKey, SshError, UnreachableReason, connect, offered_host_key, pin, pinned,
+    replace_pin, wait_until_reachable,
 };
 
 use crate::lab::{Lab, Wire, free_port, user};
@@ -36,6 +37,69 @@ pub async fn the_first_host_key_is_pinned_and_another_refused(backend: Backend) 
     assert_eq!(*fingerprint, Some(second.fingerprint()));
     assert_eq!(*file, known_hosts);
     assert_eq!(std::fs::read_to_string(&known_hosts).unwrap(), before);
+    Some(())
+}
+
+pub async fn lost_pin_rejects_the_host_until_its_key_is_accepted(backend: Backend) -> Option<()> {
+    let lab = Lab::start("")?;
+    let known_hosts = lab.path("known_hosts");
+    let contacted = SshEndpoint {
+        first_contact: FirstContact::Reject,
+        ..lab.endpoint()
+    };
+    for emptied in [false, true] {
+        if emptied {
+            std::fs::write(&known_hosts, "").unwrap();
+        }
+        let error = refusal(&lab, &contacted, backend).await;
+        assert!(
+            matches!(error, SshError::HostKeyNotPinned { .. }),
+            "{error:?}"
+        );
+        assert!(!error.is_transient());
+        assert_eq!(pinned(&known_hosts, "box").unwrap(), []);
+    }
+    let options = lab.options(backend);
+    let offered = offered_host_key(&contacted, &options).await.unwrap();
+    assert_eq!(offered, lab.public_key("host_ed25519").parse().unwrap());
+    assert_eq!(pinned(&known_hosts, "box").unwrap(), []);
+
+    // A host that turns the login away shows its key, too.
+    let stranger = SshEndpoint {
+        user: Some("nobody-of-that-name".to_owned()),
+        ..contacted.clone()
+    };
+    assert_eq!(
+        offered_host_key(&stranger, &options).await.unwrap(),
+        offered
+    );
+
+    replace_pin(&known_hosts, "box", &offered).unwrap();
+    connect(&contacted, &options, &NoSecrets).await.unwrap();
+    Some(())
+}
+
+pub async fn dry_contact_pins_nothing(backend: Backend) -> Option<()> {
+    let lab = Lab::start("")?;
+    let known_hosts = lab.path("known_hosts");
+    let dry = SshEndpoint {
+        first_contact: FirstContact::Accept,
+        ..lab.endpoint()
+    };
+    let ssh = connect(&dry, &lab.options(backend), &NoSecrets)
+        .await
+        .unwrap();
+    assert_eq!(run(&*ssh, "echo in").await.text(), "in");
+    drop(ssh);
+    assert!(!known_hosts.exists());
+
+    let other: HostKey = "ssh-rsa AAAAB3NzaC1yc2E=".parse().unwrap();
+    pin(&known_hosts, "box", &other).unwrap();
+    let error = refusal(&lab, &dry, backend).await;
+    assert!(
+        matches!(error, SshError::HostKeyChanged { .. }),
+        "{error:?}"
+    );
     Some(())
 }
 

@@ -60,6 +60,8 @@ conformance! {
     ;
     host:
         the_first_host_key_is_pinned_and_another_refused
+        lost_pin_rejects_the_host_until_its_key_is_accepted
+        dry_contact_pins_nothing
         a_host_with_several_keys_shows_the_pinned_one
         an_unreachable_host_says_why
         a_booting_host_is_waited_for
@@ -69,6 +71,7 @@ conformance! {
         root_without_a_password
         root_with_a_password
         root_that_is_refused
+        password_that_sudo_does_not_read_is_not_executed
     ;
 }
 

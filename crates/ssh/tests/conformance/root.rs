@@ -18,6 +18,13 @@ case "$1" in
     echo 'sudo: a password is required' >&2; exit 1 ;;
 -k)
     shift 4
+    if [ KIND = lapsed ]; then
+        # It asks at the trial only: someone adds a NOPASSWD rule after it.
+        if [ -e "TRIED" ]; then exec env FAKE_ROOT=1 "$@"; fi
+        : > "TRIED"
+        IFS= read -r given
+        exec env FAKE_ROOT=1 "$@"
+    fi
     IFS= read -r given
     if [ "$given" != 'correct horse' ]; then
         read -r again && echo 'Sorry, try again.' >&2
@@ -33,7 +40,9 @@ echo "unexpected: $*" >&2; exit 2
         "id",
         "#!/bin/sh\n[ -n \"$FAKE_ROOT\" ] && echo 0 || echo 1000\n",
     );
-    lab.write_program("sudo", &sudo.replace("KIND", kind));
+    let tried = lab.path("sudo-tried").display().to_string();
+    let sudo = sudo.replace("KIND", kind).replace("TRIED", &tried);
+    lab.write_program("sudo", &sudo);
     let config = lab.search_programs_first();
     lab.start_sshd(&config);
     Some(lab)
@@ -139,5 +148,34 @@ pub async fn root_that_is_refused(backend: Backend) -> Option<()> {
         assert!(stderr.matches("Sorry").count() <= 1, "{stderr}");
         assert!(!format!("{error:?}{error}").contains(password));
     }
+    Some(())
+}
+
+pub async fn password_that_sudo_does_not_read_is_not_executed(backend: Backend) -> Option<()> {
+    let lab = with_sudo("lapsed")?;
+    let executed = lab.path("executed");
+    let password = format!("touch '{}'", executed.display());
+    let person = Answers::new(&password);
+    let ssh = connect(&somebody(&lab), &lab.options(backend), &person)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let output = try_run(&*ssh, "id -u; cat; exit 3", Privilege::Root)
+            .await
+            .unwrap();
+        assert_eq!((output.status, output.text().as_str()), (3, "0"));
+        assert_eq!(output.error_text(), "");
+    }
+    ssh.upload(&Upload {
+        path: &lab.path("uploaded"),
+        mode: 0o600,
+        content: b"content",
+        privilege: Privilege::Root,
+        limit: LIMIT,
+    })
+    .await
+    .unwrap();
+    assert_eq!(std::fs::read(lab.path("uploaded")).unwrap(), b"content");
+    assert!(!executed.exists(), "the password was executed as root");
     Some(())
 }

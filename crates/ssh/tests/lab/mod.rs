@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rmachine_driver::{Secret, Secrets, SshEndpoint};
+use rmachine_driver::{FirstContact, Secret, Secrets, SshEndpoint};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 use tempfile::TempDir;
 
@@ -206,6 +206,7 @@ impl Lab {
             identity: Some(self.path("id_ed25519")),
             known_hosts: self.path("known_hosts"),
             host_key_alias: "box".to_owned(),
+            first_contact: FirstContact::Pin,
             use_ssh_config: false,
             sudo_password_file: None,
         }
