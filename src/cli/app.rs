@@ -8,7 +8,7 @@ use nix::unistd::{User, getuid};
 use rmachine_companion::Search;
 use rmachine_driver::{Driver, MachineName};
 use rmachine_lifecycle::{Machines, Settings};
-use rmachine_machine::{CertificateOverrides, Record, Store};
+use rmachine_machine::{ApprovedPaths, CertificateOverrides, Record, Store};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
 
 use crate::Process;
@@ -170,6 +170,7 @@ impl App {
             },
             companion: companion(&process),
             programs: programs(&process),
+            approved_paths: ApprovedPaths::at(approved_paths(&process)),
         };
         Ok(Self {
             ui: Ui::new(process.clone(), globals.progress),
@@ -243,6 +244,14 @@ fn programs(process: &Process) -> Vec<PathBuf> {
     let path = process.var("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(path);
     dirs.filter(|dir| dir.is_absolute()).collect()
+}
+
+/// The list of paths outside the store that records may name: a file of the user, never of a store.
+fn approved_paths(process: &Process) -> Option<PathBuf> {
+    let state = process.var("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.filter(|dir| dir.is_absolute());
+    let state = state.or_else(|| Some(process.home()?.join(".local").join("state")));
+    Some(state?.join("rmachine").join("approved-paths.json"))
 }
 
 /// Where rswarm's program is looked for: where `RMACHINE_COMPANION` says, else beside this program.

@@ -50,6 +50,15 @@ async fn collect(
     if !journal.as_ref().is_some_and(over) {
         return Ok(Vec::new());
     }
+    // A dry run takes no lock, which would leave a lock file.
+    if args.dry_run {
+        let busy = clusters(app).is_worked_on(name);
+        if busy.map_err(CommandError::of_cluster)? {
+            return Ok(Vec::new());
+        }
+        app.ui.data(&format!("{name}\n"))?;
+        return Ok(Vec::new());
+    }
     let guard = match clusters(app).take(name, Duration::ZERO) {
         Ok(guard) => guard,
         // Somebody works on it, so somebody wants it.
@@ -58,10 +67,6 @@ async fn collect(
     };
     // It may have been brought up again since.
     if !guard.journal().as_ref().is_some_and(over) {
-        return Ok(Vec::new());
-    }
-    if args.dry_run {
-        app.ui.data(&format!("{name}\n"))?;
         return Ok(Vec::new());
     }
     let outcome = take_down(app, &guard, args.jobs, false).await?;

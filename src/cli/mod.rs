@@ -31,6 +31,7 @@ mod ssh;
 mod start;
 mod status;
 mod stop;
+mod trust;
 mod up;
 mod url;
 mod version;
@@ -97,6 +98,7 @@ enum Command {
     Start(start::Args),
     Status(status::Args),
     Stop(stop::Args),
+    Trust(trust::Args),
     Up(up::Args),
     Url(url::Args),
     Version(version::Args),
@@ -130,6 +132,7 @@ impl Command {
             Self::Start(args) => start::run(args, app).await,
             Self::Status(args) => status::run(args, app).await,
             Self::Stop(args) => stop::run(args, app).await,
+            Self::Trust(args) => trust::run(args, app).await,
             Self::Up(args) => up::run(args, app).await,
             Self::Url(args) => url::run(args, app).await,
             Self::Version(args) => version::run(args, app).await,

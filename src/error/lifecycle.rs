@@ -94,7 +94,8 @@ impl CommandError {
                 told.hint(format!("rmachine create -d {} …", known.join("|")))
             }
             LifecycleError::Untouched(error) => Self::untouched(*error, name),
-            LifecycleError::Certificate { .. }
+            LifecycleError::Approvals(_)
+            | LifecycleError::Certificate { .. }
             | LifecycleError::HalfPair { .. }
             | LifecycleError::NotProvisioned { .. }
             | LifecycleError::NotPublished { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rmachine_driver::MachineName;
 use rmachine_machine::{
-    FileLock, Layout, Locked, lock_file, make_private_dir, remove_dir, remove_unfinished,
+    FileLock, Layout, Locked, is_locked, lock_file, make_private_dir, remove_dir, remove_unfinished,
     write_private,
 };
 
@@ -73,6 +73,14 @@ impl Clusters {
                 ClusterJournal::VERSION
             ))),
         }
+    }
+
+    /// Whether a process works on a cluster at this moment. Writes nothing.
+    ///
+    /// # Errors
+    /// [`ClusterError::Store`] when the lock cannot be read.
+    pub fn is_worked_on(&self, name: &MachineName) -> Result<bool, ClusterError> {
+        Ok(is_locked(&self.layout.cluster_lock(name))?)
     }
 
     /// Takes a cluster to change it, whether or not anything is kept of it.

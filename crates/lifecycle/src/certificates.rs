@@ -45,13 +45,14 @@ impl Machines {
     /// Reads the shared certificates, and makes what is not there yet.
     ///
     /// All of it happens under one lock, so that however many processes start on an empty store,
-    /// one makes the authority and the others find it.
+    /// one makes the authority and the others find it. In a dry run, nothing that is made is kept.
     pub(crate) fn shared_certificates(
         &self,
+        guard: &MachineGuard,
         key: KeyType,
     ) -> Result<SharedCertificates, LifecycleError> {
         let paths = self.certificates();
-        let lock = self.store.lock_certificates(bounds::CERTIFICATE_LOCK)?;
+        let lock = guard.lock_certificates(bounds::CERTIFICATE_LOCK)?;
         let (authority, ca) = self.authority(&paths, &lock, ENGINES, key)?;
         let (client, client_key) = self.client(&paths, &lock, &authority, &ca, key)?;
         Ok(SharedCertificates {

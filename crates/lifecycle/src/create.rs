@@ -1,4 +1,4 @@
-use rmachine_driver::{Driver, MachineName, Report, Secrets, Work};
+use rmachine_driver::{Driver, FirstContact, MachineName, Report, Secrets, Work};
 use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, SwarmOptions};
 use rmachine_provision::Plan;
 
@@ -42,7 +42,7 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Created, LifecycleError> {
-        let (guard, half_made) = self.take_in_hand(spec)?;
+        let (guard, half_made) = self.take_in_hand(spec, Changes::Kept)?;
         if let Some(found) = half_made.filter(options::something_is_made) {
             options::tell_left_out(
                 &found,
@@ -60,8 +60,9 @@ impl Machines {
         }
     }
 
-    /// What [`Machines::create`] would change on a host that is there already. Nothing is touched
-    /// and nothing is kept. `None` for machines whose host has to be made first.
+    /// What [`Machines::create`] would change on a host that is there already. Nothing is changed,
+    /// neither on the host nor on this computer. `None` for machines whose host has to be made
+    /// first.
     ///
     /// # Errors
     /// As [`Machines::create`].
@@ -71,29 +72,14 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Option<Plan>, LifecycleError> {
-        let (guard, half_made) = self.take_in_hand(spec)?;
-        let planned = self.look(&guard, spec, report, secrets).await;
-        match half_made {
-            Some(before) => guard.update(|record| *record = before)?,
-            None => guard.remove()?,
-        }
-        planned
-    }
-
-    async fn look(
-        &self,
-        guard: &MachineGuard,
-        spec: &MachineSpec,
-        report: &dyn Report,
-        secrets: &dyn Secrets,
-    ) -> Result<Option<Plan>, LifecycleError> {
+        let (guard, _) = self.take_in_hand(spec, Changes::Discarded)?;
         let work = Work {
             report,
-            resources: guard,
+            resources: &guard,
             secrets,
         };
-        let driver = self.driver_for(guard, spec)?;
-        let Some((host, plan)) = self.check(guard, driver.as_ref(), &work).await? else {
+        let driver = self.driver_for(&guard, spec)?;
+        let Some((host, plan)) = self.check(&guard, driver.as_ref(), &work).await? else {
             return Ok(None);
         };
         host.ssh.close().await;
@@ -105,10 +91,12 @@ impl Machines {
     fn take_in_hand(
         &self,
         spec: &MachineSpec,
+        changes: Changes,
     ) -> Result<(MachineGuard, Option<Record>), LifecycleError> {
-        let context = self.store.driver_context(&spec.name);
+        let context = self.store.driver_context(&spec.name, FirstContact::Pin);
         let kind = self.kind(&spec.driver)?;
-        let config = kind.configure(context, &spec.flags)?.config();
+        let configured = kind.configure(context, &spec.flags)?;
+        let config = configured.config();
         let given = options::given(kind, spec);
         let mut record = Record::new(
             self.store.layout(),
@@ -122,10 +110,31 @@ impl Machines {
         request_cluster(&mut record, self.membership(spec)?);
         self.check_stores(spec)?;
         record.own.store = self.store_server(&spec.name, spec.store.as_ref())?;
-        match self.store.create(record, bounds::MACHINE_LOCK) {
-            Ok(guard) => Ok((guard, None)),
+        let requested = record.clone();
+        let approve = || match changes {
+            Changes::Kept => self.approve_requested(spec, configured.as_ref(), &requested),
+            Changes::Discarded => Ok(()),
+        };
+        let opened = match changes {
+            Changes::Kept => self.store.create(record, bounds::MACHINE_LOCK),
+            Changes::Discarded if self.store.contains(&spec.name) => Err(StoreError::Exists {
+                name: spec.name.clone(),
+            }),
+            Changes::Discarded => Ok(self.store.preview(record)),
+        };
+        match opened {
+            Ok(guard) => match approve() {
+                Ok(()) => Ok((guard, None)),
+                Err(error) => {
+                    guard.remove()?;
+                    Err(error)
+                }
+            },
             Err(StoreError::Exists { name }) => {
-                let guard = self.edit(&name)?;
+                let guard = match changes {
+                    Changes::Kept => self.edit(&name)?,
+                    Changes::Discarded => self.store.preview(self.store.load(&name)?),
+                };
                 if guard.journal().is_ready() {
                     return Err(StoreError::Exists { name }.into());
                 }
@@ -144,6 +153,7 @@ impl Machines {
                 let membership = self.membership(spec)?;
                 self.check_stores(spec)?;
                 let store = self.store_server(&name, spec.store.as_ref())?;
+                approve()?;
                 guard.update(|record| {
                     if !begun {
                         record.driver = config;
@@ -199,9 +209,8 @@ impl Machines {
         guard: &MachineGuard,
         spec: &MachineSpec,
     ) -> Result<Box<dyn Driver>, LifecycleError> {
-        let record = guard.record();
-        if options::something_is_made(&record) {
-            return self.driver(&record);
+        if options::something_is_made(&guard.record()) {
+            return self.driver_of(guard);
         }
         let kind = self.kind(&spec.driver)?;
         Ok(kind.configure(guard.driver_context(), &spec.flags)?)
@@ -246,7 +255,7 @@ impl Machines {
                 driver: driver.name().to_owned(),
             });
         } else {
-            let shared = self.shared_certificates(key_type(&guard.record())?)?;
+            let shared = self.shared_certificates(guard, key_type(&guard.record())?)?;
             shared.give_to(guard)?;
             guard.done(Phase::Ready)?;
         }
@@ -333,6 +342,15 @@ impl Machines {
             }
         }
     }
+}
+
+/// What becomes of changes to the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Changes {
+    /// They are written.
+    Kept,
+    /// They stay in memory: a dry run.
+    Discarded,
 }
 
 /// A machine's part in a cluster.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use rmachine_companion::CompanionError;
 use rmachine_driver::{CheckFailure, DriverError, FlagValues, MachineName};
 use rmachine_engine::EngineError;
-use rmachine_machine::{Phase, StoreError, StoreKind};
+use rmachine_machine::{ApprovalError, Phase, StoreError, StoreKind};
 use rmachine_pki::{InvalidKeyType, PkiError};
 use rmachine_provision::{InvalidSetting, ProvisionError};
 use rmachine_ssh::SshError;
@@ -22,6 +22,10 @@ pub enum LifecycleError {
         /// The drivers that there are.
         known: Vec<&'static str>,
     },
+
+    /// The list of paths that the user approved cannot be used.
+    #[error(transparent)]
+    Approvals(#[from] ApprovalError),
 
     /// A half-made machine was made with another driver.
     #[error("the half-made machine {name} belongs to the {driver} driver")]

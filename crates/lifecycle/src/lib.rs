@@ -21,11 +21,13 @@ mod power;
 mod provision;
 mod reach;
 mod remove;
+mod restricted;
 mod snapshot;
 mod spec;
 mod store;
 mod swarm;
 mod swarm_mode;
+mod trust;
 mod wanted;
 mod watch;
 
@@ -39,3 +41,4 @@ pub use spec::{EngineRequest, MachineSpec, Orchestrator, StoreRequest, SwarmRequ
 pub use store::{Reference, StoreRefusal};
 pub use swarm::{EMBEDDED, InvalidSwarmHost, Standing, SwarmHost, SwarmRefusal, standing};
 pub use swarm_mode::SwarmModeRefusal;
+pub use trust::OfferedHostKey;

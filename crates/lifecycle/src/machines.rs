@@ -2,12 +2,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use rmachine_companion::{Architecture, Image, Search};
-use rmachine_driver::{Driver, DriverKind, MachineName};
+use rmachine_driver::{Driver, DriverContext, DriverKind, MachineName};
 use rmachine_machine::{
-    CertificateOverrides, CertificatePaths, MachineGuard, Phase, Record, Store,
+    ApprovedPaths, CertificateOverrides, CertificatePaths, MachineGuard, Phase, Record, Store,
 };
 use rmachine_ssh::ConnectOptions;
 
+use crate::restricted::RestrictedDriver;
 use crate::{LifecycleError, bounds};
 
 /// What holds for all machines of one run of the program.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub companion: Search,
     /// Where other programs are looked for: the directories of the `PATH`.
     pub programs: Vec<PathBuf>,
+    /// The paths outside the store that records may name.
+    pub approved_paths: ApprovedPaths,
 }
 
 impl Settings {
@@ -78,15 +81,37 @@ impl Machines {
             })
     }
 
-    /// The driver of a machine in the store.
+    /// The driver of a machine in the store. While the record names files outside the store that
+    /// the user has not approved, the driver does nothing that could read them.
     ///
     /// # Errors
     /// [`LifecycleError::UnknownDriver`]; [`LifecycleError::Driver`] when its settings cannot be
-    /// read.
+    /// read; [`LifecycleError::Approvals`].
     pub fn driver(&self, record: &Record) -> Result<Box<dyn Driver>, LifecycleError> {
-        let context = self.store.driver_context(record.name());
+        let first_contact = self.store.first_contact(record);
+        self.load_driver(record, self.store.driver_context(record.name(), first_contact))
+    }
+
+    /// The driver of a machine that is being changed, or previewed; as [`Machines::driver`].
+    pub(crate) fn driver_of(
+        &self,
+        guard: &MachineGuard,
+    ) -> Result<Box<dyn Driver>, LifecycleError> {
+        self.load_driver(&guard.record(), guard.driver_context())
+    }
+
+    fn load_driver(
+        &self,
+        record: &Record,
+        context: DriverContext,
+    ) -> Result<Box<dyn Driver>, LifecycleError> {
         let kind = self.kind(record.driver_name())?;
-        Ok(kind.load(context, record.driver.clone())?)
+        let driver = kind.load(context, record.driver.clone())?;
+        let unapproved = self.unapproved(record.name(), &driver.named_files())?;
+        Ok(match unapproved.into_iter().next() {
+            Some(file) => Box::new(RestrictedDriver::new(driver, record.name().clone(), file)),
+            None => driver,
+        })
     }
 
     /// Takes a machine in hand: its lock is held until the guard is dropped.
@@ -97,13 +122,22 @@ impl Machines {
     /// Takes a machine in hand whose host is there. Its engine may be half set up: a provisioning
     /// that was cut off is taken up by the next one.
     pub(crate) fn edit_made(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
-        let guard = self.edit(name)?;
+        host_is_made(self.edit(name)?)
+    }
+
+    /// As [`Machines::edit_made`], for a dry run.
+    pub(crate) fn preview_made(&self, name: &MachineName) -> Result<MachineGuard, LifecycleError> {
+        host_is_made(self.store.preview(self.store.load(name)?))
+    }
+}
+
+/// Returns the machine if its host was created.
+fn host_is_made(guard: MachineGuard) -> Result<MachineGuard, LifecycleError> {
         match guard.journal().next() {
             None | Some(Phase::Provisioned | Phase::Joined | Phase::Ready) => Ok(guard),
             Some(next) => Err(LifecycleError::HalfMade {
-                name: name.clone(),
+                name: guard.name().clone(),
                 next,
             }),
         }
-    }
 }

@@ -89,7 +89,7 @@ impl Machines {
             Turn::On | Turn::Around => self.edit_made(name)?,
             Turn::Off | Turn::Cut => self.edit(name)?,
         };
-        let mut driver = self.driver(&guard.record())?;
+        let mut driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,

@@ -31,7 +31,8 @@ impl Machines {
         self.converge(name, false, report, secrets).await
     }
 
-    /// The changes that [`Machines::provision`] would make. Nothing is touched.
+    /// The changes that [`Machines::provision`] would make. Nothing is changed, neither on the host
+    /// nor on this computer.
     ///
     /// # Errors
     /// As [`Machines::provision`].
@@ -41,8 +42,8 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<Provisioned, LifecycleError> {
-        let guard = self.edit_made(name)?;
-        let driver = self.driver(&guard.record())?;
+        let guard = self.preview_made(name)?;
+        let driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,
@@ -75,7 +76,7 @@ impl Machines {
         secrets: &dyn Secrets,
     ) -> Result<Provisioned, LifecycleError> {
         let guard = self.edit_made(name)?;
-        let driver = self.driver(&guard.record())?;
+        let driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,
@@ -143,8 +144,8 @@ impl Machines {
         Ok(())
     }
 
-    /// What has to change on a host. Certificates are made here when they are needed; the host is
-    /// not touched.
+    /// Plans what has to change on a host. Certificates that are needed are issued here, and kept
+    /// unless the guard is that of a dry run; the host is not touched.
     pub(crate) async fn plan(
         &self,
         guard: &MachineGuard,
@@ -157,7 +158,7 @@ impl Machines {
         let (uses_store, for_engine) = (uses_store(&record), is_of_machine(&record.engine));
         record.engine = self.reached_options(&record.engine, guard.name())?;
         let key = key_type(&record)?;
-        let shared = self.shared_certificates(key)?;
+        let shared = self.shared_certificates(guard, key)?;
         shared.give_to(guard)?;
 
         let address = driver.address().await?;

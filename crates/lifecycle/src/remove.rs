@@ -35,19 +35,36 @@ impl Machines {
             {
                 let lock = self.store.lock_machine(name, bounds::MACHINE_LOCK)?;
                 self.store.remove(&lock)?;
+                if let Err(error) = self.forget_approvals(name) {
+                    report.warn(&format!("the approved paths of {name} stay approved: {error}"));
+                }
                 return Ok(Some(unreadable.into()));
             }
             Err(error) => return Err(error),
         };
         match self.undo(&guard, removal.restore, report, secrets).await {
-            Ok(()) => guard.remove()?,
+            Ok(()) => self.remove_record(guard, report)?,
             Err(error) if removal.force => {
-                guard.remove()?;
+                self.remove_record(guard, report)?;
                 return Ok(Some(error));
             }
             Err(error) => return Err(error),
         }
         Ok(None)
+    }
+
+    /// Removes a machine's directory, and what the user approved for the machine.
+    fn remove_record(
+        &self,
+        guard: MachineGuard,
+        report: &dyn Report,
+    ) -> Result<(), LifecycleError> {
+        let name = guard.name().clone();
+        guard.remove()?;
+        if let Err(error) = self.forget_approvals(&name) {
+            report.warn(&format!("the approved paths of {name} stay approved: {error}"));
+        }
+        Ok(())
     }
 
     /// Takes a machine away that could not be made to its end.
@@ -58,11 +75,10 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<(), LifecycleError> {
-        let driver = self.driver(&guard.record())?;
+        let driver = self.driver_of(&guard)?;
         let restore = restore && driver.capabilities().adopted;
         self.undo(&guard, restore, report, secrets).await?;
-        guard.remove()?;
-        Ok(())
+        self.remove_record(guard, report)
     }
 
     /// Takes the machine out of its cluster, if its engine still can. A cluster notices by itself
@@ -120,7 +136,7 @@ impl Machines {
         report: &dyn Report,
         secrets: &dyn Secrets,
     ) -> Result<(), LifecycleError> {
-        let mut driver = self.driver(&guard.record())?;
+        let mut driver = self.driver_of(guard)?;
         let work = Work {
             report,
             resources: guard,

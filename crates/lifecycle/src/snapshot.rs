@@ -28,7 +28,7 @@ impl Machines {
         secrets: &dyn Secrets,
     ) -> Result<(), LifecycleError> {
         let guard = self.edit_made(name)?;
-        let mut driver = self.driver(&guard.record())?;
+        let mut driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,
@@ -51,7 +51,7 @@ impl Machines {
         secrets: &dyn Secrets,
     ) -> Result<MachineState, LifecycleError> {
         let guard = self.edit_made(name)?;
-        let mut driver = self.driver(&guard.record())?;
+        let mut driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,
@@ -85,7 +85,7 @@ impl Machines {
         secrets: &dyn Secrets,
     ) -> Result<(), LifecycleError> {
         let guard = self.edit(name)?;
-        let mut driver = self.driver(&guard.record())?;
+        let mut driver = self.driver_of(&guard)?;
         let work = Work {
             report,
             resources: &guard,

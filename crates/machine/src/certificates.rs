@@ -85,16 +85,20 @@ impl CertificatePaths {
         read_text(self.path(pem))
     }
 
-    /// Writes a file whole, keys with mode 0600 and certificates with 0644.
+    /// Writes a file whole, keys with mode 0600 and certificates with 0644. Under the lock of a
+    /// preview it does nothing.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn write(
         &self,
-        _lock: &CertificateLock,
+        lock: &CertificateLock,
         pem: SharedPem,
         text: &str,
     ) -> Result<(), StoreError> {
+        if lock.is_preview() {
+            return Ok(());
+        }
         let path = self.path(pem);
         if let Some(dir) = path.parent() {
             atomic::make_private_dir(dir)?;

@@ -1,35 +1,65 @@
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rmachine_driver::{
-    DriverConfig, DriverContext, DriverError, MachineName, Operation, Resource, ResourceJournal,
+    DriverConfig, DriverContext, DriverError, FirstContact, MachineName, Operation, Resource,
+    ResourceJournal,
 };
 use time::OffsetDateTime;
 
-use crate::{Journal, MachineFile, MachineLock, Phase, Record, Store, StoreError, atomic};
+use crate::{CertificateLock, Journal, MachineFile, MachineLock, Phase, Record, Store, StoreError, atomic};
 
 /// A machine that is being changed: its lock, held, and its record.
 ///
 /// Every change is on disk when the call returns, and in memory only then. The guard can be shared
 /// with a driver as its [`ResourceJournal`] while the caller goes on using it.
+///
+/// The guard of a dry run ([`Store::preview`]) keeps every change in memory.
 #[derive(Debug)]
 pub struct MachineGuard {
     store: Store,
-    lock: MachineLock,
+    name: MachineName,
+    access: Access,
     record: Mutex<Record>,
+}
+
+/// Where changes go.
+#[derive(Debug)]
+enum Access {
+    /// To the store.
+    Locked(MachineLock),
+    /// Nowhere: the files that were changed, `None` for those that were removed.
+    Preview(Mutex<HashMap<MachineFile, Option<Vec<u8>>>>),
 }
 
 impl MachineGuard {
     pub(crate) fn new(store: Store, lock: MachineLock, record: Record) -> Self {
         Self {
             store,
-            lock,
+            name: lock.name().clone(),
+            access: Access::Locked(lock),
             record: Mutex::new(record),
         }
     }
 
+    pub(crate) fn preview(store: Store, record: Record) -> Self {
+        Self {
+            store,
+            name: record.name().clone(),
+            access: Access::Preview(Mutex::default()),
+            record: Mutex::new(record),
+        }
+    }
+
+    /// Whether this is the guard of a dry run.
+    pub fn is_preview(&self) -> bool {
+        matches!(self.access, Access::Preview(_))
+    }
+
     /// The machine.
     pub fn name(&self) -> &MachineName {
-        self.lock.name()
+        &self.name
     }
 
     /// The store that the machine is in.
@@ -37,9 +67,26 @@ impl MachineGuard {
         &self.store
     }
 
-    /// What the machine's driver is told.
+    /// The context of the machine's driver, as its record is now.
     pub fn driver_context(&self) -> DriverContext {
-        self.store.driver_context(self.name())
+        let first_contact = self.with_record(|record| self.store.first_contact(record));
+        let first_contact = match first_contact {
+            FirstContact::Pin if self.is_preview() => FirstContact::Accept,
+            other => other,
+        };
+        self.store.driver_context(self.name(), first_contact)
+    }
+
+    /// Takes the lock of the shared certificates; in a dry run, one under which writes are
+    /// discarded.
+    ///
+    /// # Errors
+    /// As [`Store::lock_certificates`].
+    pub fn lock_certificates(&self, wait: Duration) -> Result<CertificateLock, StoreError> {
+        match &self.access {
+            Access::Locked(_) => self.store.lock_certificates(wait),
+            Access::Preview(_) => Ok(CertificateLock::preview()),
+        }
     }
 
     /// The record as it is now.
@@ -61,7 +108,9 @@ impl MachineGuard {
             let mut changed = record.clone();
             change(&mut changed);
             if changed != *record || changed.migrated {
-                self.store.save(&self.lock, &mut changed)?;
+                if let Access::Locked(lock) = &self.access {
+                    self.store.save(lock, &mut changed)?;
+                }
                 *record = changed;
             }
             Ok(())
@@ -108,6 +157,12 @@ impl MachineGuard {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn read_file(&self, file: MachineFile) -> Result<Option<String>, StoreError> {
+        if let Some(changed) = self.changed_files()
+            && let Some(content) = changed.get(&file)
+        {
+            let text = content.as_ref().map(|it| String::from_utf8_lossy(it));
+            return Ok(text.map(Into::into));
+        }
         self.store.read_file(self.name(), file)
     }
 
@@ -116,6 +171,10 @@ impl MachineGuard {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn write_file(&self, file: MachineFile, content: &[u8]) -> Result<(), StoreError> {
+        if let Some(mut changed) = self.changed_files() {
+            changed.insert(file, Some(content.to_owned()));
+            return Ok(());
+        }
         let path = self.store.layout().machine_file(self.name(), file);
         if file.is_private() {
             atomic::write_private(&path, content)
@@ -129,6 +188,10 @@ impl MachineGuard {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove_file(&self, file: MachineFile) -> Result<(), StoreError> {
+        if let Some(mut changed) = self.changed_files() {
+            changed.insert(file, None);
+            return Ok(());
+        }
         let path = self.store.layout().machine_file(self.name(), file);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -143,7 +206,22 @@ impl MachineGuard {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove(self) -> Result<(), StoreError> {
-        self.store.remove(&self.lock)
+        match &self.access {
+            Access::Locked(lock) => self.store.remove(lock),
+            Access::Preview(_) => Ok(()),
+        }
+    }
+
+    /// The files that a dry run changed; `None` outside of dry runs.
+    fn changed_files(
+        &self,
+    ) -> Option<MutexGuard<'_, HashMap<MachineFile, Option<Vec<u8>>>>> {
+        match &self.access {
+            Access::Locked(_) => None,
+            Access::Preview(files) => {
+                Some(files.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
     }
 
     fn with_record<T>(&self, work: impl FnOnce(&mut Record) -> T) -> T {

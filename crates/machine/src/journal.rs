@@ -132,6 +132,11 @@ impl Journal {
         }
     }
 
+    /// Whether another program made the machine and rmachine has completed no phase of it since.
+    pub fn is_made_elsewhere(&self) -> bool {
+        !self.done.is_empty() && self.done.iter().all(|done| done.at.is_none())
+    }
+
     /// The first phase that is not done; `None` for a machine that is ready.
     pub fn next(&self) -> Option<Phase> {
         Phase::ALL.into_iter().find(|phase| !self.is_done(*phase))

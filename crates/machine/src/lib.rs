@@ -7,6 +7,7 @@
 //! Start reading at [`Store`]; a machine that is worked on is a [`MachineGuard`], one that is only
 //! looked at is a [`Record`]; [`Journal`] says how far a machine has come.
 
+mod approved_paths;
 mod atomic;
 mod certificates;
 mod error;
@@ -17,13 +18,14 @@ mod lock;
 mod record;
 mod store;
 
+pub use approved_paths::{ApprovalError, ApprovedPaths};
 pub use atomic::{make_private_dir, remove_dir, remove_unfinished, write_private, write_public};
 pub use certificates::{CertificateOverrides, CertificatePaths, SharedPem};
 pub use error::StoreError;
 pub use guard::MachineGuard;
 pub use journal::{Failure, Journal, Phase, PhaseTime, UnknownPhase};
 pub use layout::{Layout, MachineFile};
-pub use lock::{CertificateLock, FileLock, Locked, MachineLock, lock_file};
+pub use lock::{CertificateLock, FileLock, Locked, MachineLock, is_locked, lock_file};
 pub use record::{
     AuthOptions, EngineOptions, Own, Record, StoreKind, StoreServer, StoreSource, SwarmMode,
     SwarmOptions, UnknownStoreKind,

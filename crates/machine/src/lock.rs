@@ -45,21 +45,31 @@ impl MachineLock {
     }
 }
 
-/// The right to change the shared certificates.
+/// The right to change the shared certificates, or the promise to change nothing.
 #[derive(Debug)]
 pub struct CertificateLock {
-    _held: FileLock,
+    held: Option<FileLock>,
 }
 
 impl CertificateLock {
     pub(crate) fn acquire(path: &Path, wait: Duration) -> Result<Self, StoreError> {
         match lock_file(path, wait)? {
-            Locked::Held(held) => Ok(Self { _held: held }),
+            Locked::Held(held) => Ok(Self { held: Some(held) }),
             Locked::Busy(holder) => Err(StoreError::CertificatesBusy {
                 waited: wait,
                 holder,
             }),
         }
+    }
+
+    /// The lock of a preview: nothing is locked, and what is written under it is discarded.
+    pub(crate) fn preview() -> Self {
+        Self { held: None }
+    }
+
+    /// Whether writes are discarded.
+    pub(crate) fn is_preview(&self) -> bool {
+        self.held.is_none()
     }
 }
 
@@ -121,7 +131,10 @@ pub fn lock_file(path: &Path, wait: Duration) -> Result<Locked, StoreError> {
 
 /// Whether anybody holds the lock of this file, this process included. Nobody waits for the
 /// question for longer than it takes.
-pub(crate) fn is_locked(path: &Path) -> Result<bool, StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn is_locked(path: &Path) -> Result<bool, StoreError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),

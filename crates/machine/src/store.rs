@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rmachine_driver::{DriverContext, MachineName};
+use rmachine_driver::{DriverContext, FirstContact, MachineName};
 use serde::Serialize as _;
 use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
@@ -14,7 +14,7 @@ use crate::lock::is_locked;
 use crate::record::Unreadable;
 use crate::{
     CertificateLock, CertificateOverrides, CertificatePaths, Layout, MachineFile, MachineGuard,
-    MachineLock, Record, StoreError, atomic,
+    MachineLock, Phase, Record, StoreError, atomic,
 };
 
 /// docker-machine removes a record before it puts the new one in its place; whoever reads in
@@ -59,13 +59,42 @@ impl Store {
         &self.layout
     }
 
-    /// What the driver of this machine is told.
-    pub fn driver_context(&self, name: &MachineName) -> DriverContext {
+    /// The driver context of a machine.
+    pub fn driver_context(
+        &self,
+        name: &MachineName,
+        first_contact: FirstContact,
+    ) -> DriverContext {
         DriverContext {
             name: name.clone(),
             machine_dir: self.layout.machine_dir(name),
             store_dir: self.layout.root().to_owned(),
+            first_contact,
         }
+    }
+
+    /// What to do when a machine is connected to while no host key of it is pinned.
+    ///
+    /// A machine that rmachine has reached has a pin, so a missing one was lost or removed. One
+    /// that docker-machine made has none before rmachine connects to it.
+    pub fn first_contact(&self, record: &Record) -> FirstContact {
+        let known_hosts = self
+            .layout
+            .machine_file(record.name(), MachineFile::KnownHosts);
+        let journal = &record.own.journal;
+        if !journal.is_done(Phase::Reachable)
+            || (journal.is_made_elsewhere() && !known_hosts.exists())
+        {
+            FirstContact::Pin
+        } else {
+            FirstContact::Reject
+        }
+    }
+
+    /// Opens a machine, or the record of one that does not exist, for a dry run: nothing is locked,
+    /// and changes stay in memory.
+    pub fn preview(&self, record: Record) -> MachineGuard {
+        MachineGuard::preview(self.clone(), record)
     }
 
     /// Where the certificates lie that all machines share.

@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{FlagError, MachineState};
+use crate::{FlagError, MachineName, MachineState, NamedFile};
 
 /// One reason why a machine cannot be made or adopted, found before anything was touched.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -135,6 +135,20 @@ pub enum DriverError {
         /// The cause, where it is an error of its own.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
+    },
+
+    /// The record names a file outside the store that the user has not approved.
+    #[error(
+        "the record of machine {machine} names a file outside the store that you have not approved: \
+         {} is {:?}",
+        .file.field,
+        .file.path
+    )]
+    UnapprovedFile {
+        /// The machine.
+        machine: MachineName,
+        /// The file, and the field that names it.
+        file: NamedFile,
     },
 
     /// A file could not be read or written.

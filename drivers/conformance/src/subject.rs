@@ -2,8 +2,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rmachine_driver::{
-    Driver, DriverConfig, DriverContext, DriverKind, FlagValue, FlagValues, MachineName, NoSecrets,
-    Report, Work,
+    Driver, DriverConfig, DriverContext, DriverKind, FirstContact, FlagValue, FlagValues,
+    MachineName, NoSecrets, Report, Work,
 };
 use tempfile::TempDir;
 
@@ -73,6 +73,7 @@ impl<'a> Subject<'a> {
                 name,
                 machine_dir,
                 store_dir: store.path().to_owned(),
+                first_contact: FirstContact::Pin,
             },
             journal: Remembered::default(),
             told: Told::default(),

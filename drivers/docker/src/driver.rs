@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use rmachine_driver::{
-    Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, Operation,
-    SshEndpoint, Work,
+    Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, NamedFile,
+    Operation, SshEndpoint, Work,
 };
 
 use crate::config::ENGINE_PORT;
@@ -35,6 +35,14 @@ impl Driver for Machine {
         let mut record = self.record.clone();
         self.config.write_to(&mut record);
         record
+    }
+
+    fn named_files(&self) -> Vec<NamedFile> {
+        // Its place is not taken from the record, but it may be a link that leads out of the store.
+        vec![NamedFile {
+            field: "Driver.SSHKeyPath",
+            path: keys::login_key(&self.context.machine_dir),
+        }]
     }
 
     async fn check(&self, _work: &Work<'_>) -> Result<(), DriverError> {

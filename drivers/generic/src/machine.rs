@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rmachine_driver::{
     Capabilities, CheckFailure, Driver, DriverConfig, DriverContext, DriverError, HostAddress,
-    MachineState, NoSecrets, Operation, SshEndpoint, Work,
+    MachineState, NamedFile, NoSecrets, Operation, SshEndpoint, Work,
 };
 use rmachine_ssh::{
     ConnectOptions, ResolvedEndpoint, SshError, check_password_file, connect, inspect_identity,
@@ -156,6 +156,10 @@ impl Driver for Machine {
         config
     }
 
+    fn named_files(&self) -> Vec<NamedFile> {
+        self.settings.named_files()
+    }
+
     async fn check(&self, _work: &Work<'_>) -> Result<(), DriverError> {
         let found = self.obstacles().await;
         match found.is_empty() {
@@ -179,7 +183,11 @@ impl Driver for Machine {
         self.settings.address = address.or_else(|| Some(self.settings.ssh_host.clone()));
         self.settings.ssh_port = Some(resolved.port);
         self.settings.ssh_user = resolved.user.or_else(|| Some(DEFAULT_USER.to_owned()));
-        if let Some(given) = &self.settings.given_key {
+        // A copy that the record names is used as it is: the original may be gone, or may be named
+        // by a record of someone else.
+        if let Some(given) = &self.settings.given_key
+            && self.settings.kept_key.is_none()
+        {
             self.settings.kept_key = Some(key::keep(given, &self.context.machine_dir)?);
         }
         if let Some(host_key) = &self.settings.host_key {
@@ -280,7 +288,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use rmachine_driver::{Silent, Unrecorded};
+    use rmachine_driver::{FirstContact, Silent, Unrecorded};
     use rmachine_ssh::{Environment, pinned};
     use tokio::net::TcpSocket;
 
@@ -297,6 +305,7 @@ mod tests {
             name: "n1".parse().unwrap(),
             machine_dir: dir.to_owned(),
             store_dir: dir.to_owned(),
+            first_contact: FirstContact::Pin,
         };
         let settings = Settings {
             ssh_host: host.parse().unwrap(),

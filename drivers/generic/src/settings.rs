@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use rmachine_driver::{DriverConfig, DriverContext, DriverError, HostAddress, SshEndpoint};
+use rmachine_driver::{
+    DriverConfig, DriverContext, DriverError, HostAddress, NamedFile, SshEndpoint,
+};
 use rmachine_ssh::HostKey;
 use serde_json::{Map, Value};
 
@@ -125,6 +127,24 @@ impl Settings {
         config.insert(OURS.to_owned(), Value::Object(ours));
     }
 
+    /// The files that are read to reach the host. The original of a key is not read once there is
+    /// a copy.
+    pub(crate) fn named_files(&self) -> Vec<NamedFile> {
+        let key = match &self.kept_key {
+            Some(copy) => Some(("Driver.SSHKeyPath", copy)),
+            None => self.given_key.as_ref().map(|key| ("Driver.SSHKey", key)),
+        };
+        let password = self.sudo_password_file.as_ref();
+        let password = password.map(|file| ("Driver.Rmachine.SudoPasswordFile", file));
+        let named = key.into_iter().chain(password);
+        named
+            .map(|(field, path)| NamedFile {
+                field,
+                path: path.clone(),
+            })
+            .collect()
+    }
+
     /// Where clients reach the host.
     pub(crate) fn address(&self) -> &HostAddress {
         self.address.as_ref().unwrap_or(&self.ssh_host)
@@ -205,6 +225,7 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use rmachine_driver::FirstContact;
     use serde_json::json;
 
     use super::*;
@@ -214,6 +235,7 @@ mod tests {
             name: "n1".parse().unwrap(),
             machine_dir: "/store/machines/n1".into(),
             store_dir: "/store".into(),
+            first_contact: FirstContact::Pin,
         }
     }
 

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use rmachine_driver::{
     Capabilities, Driver, DriverConfig, DriverContext, DriverError, DriverFlag, DriverKind,
-    FlagError, FlagKind, FlagValues, HostAddress, MachineState, Operation, SshEndpoint, Work,
+    FlagError, FlagKind, FlagValues, HostAddress, MachineState, NamedFile, Operation, SshEndpoint, Work,
 };
 use serde_json::Value;
 use url::Url;
@@ -147,6 +147,10 @@ impl Driver for Machine {
         self.config.clone()
     }
 
+    fn named_files(&self) -> Vec<NamedFile> {
+        Vec::new()
+    }
+
     async fn check(&self, _work: &Work<'_>) -> Result<(), DriverError> {
         Ok(())
     }
@@ -211,6 +215,7 @@ mod tests {
             name: "far".parse().unwrap(),
             machine_dir: PathBuf::from("/store/machines/far"),
             store_dir: PathBuf::from("/store"),
+            first_contact: FirstContact::Pin,
         }
     }
 

@@ -3,9 +3,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rmachine_driver::{DriverConfig, DriverError, FlagError, FlagValues};
+use rmachine_driver::{DriverConfig, DriverError, FlagError, FlagValues, NamedFile};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::flags;
 use crate::subnet::HostCidr;
@@ -190,6 +191,29 @@ impl Config {
     /// Where its ISO image comes from; `None` for the one that machines boot unless told otherwise.
     pub fn image(&self) -> Option<&str> {
         Some(self.boot2docker_url.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// The files of this computer that the settings name: the login key, an ISO that is a file,
+    /// and the shared directory.
+    pub fn named_files(&self) -> Vec<NamedFile> {
+        let url = self.boot2docker_url.as_str();
+        let iso = match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "file" => {
+                Some(parsed.to_file_path().unwrap_or_else(|()| url.into()))
+            }
+            Ok(_) => None,
+            Err(_) => url.contains(['/', '\\']).then(|| url.into()),
+        };
+        let share = crate::share::split(&self.share_folder).map(|(directory, _)| directory);
+        let named = [
+            ("Driver.SSHKeyPath", Some(self.ssh_key_path.clone())),
+            ("Driver.Boot2DockerURL", iso),
+            ("Driver.ShareFolder", share.map(PathBuf::from)),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(field, path)| Some(NamedFile { field, path: path? }))
+            .collect()
     }
 
     /// Whether the machine is to keep its address. One that docker-machine made is left as it is.

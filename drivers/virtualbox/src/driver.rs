@@ -2,8 +2,8 @@ use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use rmachine_driver::{
-    Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, Operation,
-    Snapshot, SnapshotName, SshEndpoint, Work,
+    Capabilities, Driver, DriverConfig, DriverError, HostAddress, MachineState, NamedFile,
+    Operation, Snapshot, SnapshotName, SshEndpoint, Work,
 };
 
 use crate::answer::VmSnapshot;
@@ -41,6 +41,10 @@ impl Driver for Machine {
         let mut record = self.record.clone();
         self.config.write_to(&mut record);
         record
+    }
+
+    fn named_files(&self) -> Vec<NamedFile> {
+        self.config.named_files()
     }
 
     async fn check(&self, work: &Work<'_>) -> Result<(), DriverError> {

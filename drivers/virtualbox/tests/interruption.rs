@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use rmachine_driver::{
-    Driver, DriverContext, DriverError, DriverKind as _, FlagValue, FlagValues, MachineState,
+    Driver, DriverContext, DriverError, DriverKind as _, FirstContact, FlagValue, FlagValues, MachineState,
     NoSecrets, Resource, ResourceJournal, Silent, Work,
 };
 use rmachine_virtualbox::VirtualBoxKind;
@@ -75,6 +75,7 @@ fn machine(world: &World, kind: &VirtualBoxKind) -> Box<dyn Driver> {
         name: "n1".parse().unwrap(),
         machine_dir: world.path("store/machines/n1"),
         store_dir: world.path("store"),
+        first_contact: FirstContact::Pin,
     };
     fs::create_dir_all(&context.machine_dir).unwrap();
     let mut flags = FlagValues::defaults(kind.flags());

@@ -11,7 +11,7 @@ use std::fs;
 
 use futures_util::future::join_all;
 use rmachine_driver::{
-    Driver, DriverContext, DriverKind as _, FlagValue, FlagValues, NoSecrets, ResourceJournal as _,
+    Driver, DriverContext, DriverKind as _, FirstContact, FlagValue, FlagValues, NoSecrets, ResourceJournal as _,
     Silent, Work,
 };
 use rmachine_driver_conformance::Remembered;
@@ -27,6 +27,7 @@ fn machine(world: &World, kind: &VirtualBoxKind, name: &str) -> Box<dyn Driver> 
         name: name.parse().unwrap(),
         machine_dir: world.path("store/machines").join(name),
         store_dir: world.path("store"),
+        first_contact: FirstContact::Pin,
     };
     fs::create_dir_all(&context.machine_dir).unwrap();
     let mut flags = FlagValues::defaults(kind.flags());

@@ -5,7 +5,7 @@ mod store;
 mod swarm;
 
 use clap::{ArgMatches, FromArgMatches};
-use rmachine_driver::{FlagValues, MachineName};
+use rmachine_driver::{FirstContact, FlagValues, MachineName};
 use rmachine_lifecycle::{EngineRequest, LifecycleError, MachineSpec, Machines, OnFailure};
 use rmachine_machine::EngineOptions;
 use rmachine_pki::KeyType;
@@ -184,7 +184,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     };
     let of_spec = |error| CommandError::of_lifecycle(error, spec.name.as_str());
     let kind = machines.kind(&spec.driver).map_err(of_spec)?;
-    let driver = kind.configure(app.store.driver_context(first), &spec.flags)?;
+    let driver = kind.configure(app.store.driver_context(first, FirstContact::Pin), &spec.flags)?;
     if driver.capabilities().adopted && !others.is_empty() {
         return Err(CommandError::usage(
             "one host cannot become several machines",

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use rmachine_driver::{
-    DriverError, DriverFlag, DriverKind, FlagError, FlagKind, FlagValue, FlagValues, MachineName,
+    DriverError, DriverFlag, DriverKind, FirstContact, FlagError, FlagKind, FlagValue, FlagValues,
+    MachineName,
 };
 use rmachine_lifecycle::{LifecycleError, Machines};
 
@@ -87,7 +88,7 @@ impl<'a> Flags<'a> {
             }
         }
         let values = self.with_environment(&given, machine, findings)?;
-        let context = self.machines.store().driver_context(name);
+        let context = self.machines.store().driver_context(name, FirstContact::Pin);
         match self.kind.configure(context, &values) {
             _ if !sound => None,
             Ok(_) => Some((given, values)),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rmachine_driver::{FlagValue, MachineName};
+use rmachine_driver::{FirstContact, FlagValue, MachineName};
 use rmachine_lifecycle::{EngineRequest, MachineSpec, Machines};
 use rmachine_machine::EngineOptions;
 use rmachine_pki::KeyType;
@@ -240,7 +240,9 @@ impl<'a> Group<'a> {
             before.clone().any(|other| other.given == member.given)
         };
         let adopted = members.first().is_some_and(|member| {
-            let context = machines.store().driver_context(member.name());
+            let context = machines
+                .store()
+                .driver_context(member.name(), FirstContact::Pin);
             let kind = machines.kind(&member.spec.driver);
             kind.ok()
                 .and_then(|kind| kind.configure(context, &member.spec.flags).ok())

@@ -30,7 +30,7 @@ impl Machines {
         key: KeyType,
     ) -> Result<Certificates, LifecycleError> {
         let paths = self.certificates();
-        let lock = self.store.lock_certificates(bounds::CERTIFICATE_LOCK)?;
+        let lock = guard.lock_certificates(bounds::CERTIFICATE_LOCK)?;
         let (authority, ca) = self.authority(&paths, &lock, STORES, key)?;
         drop(lock);
         let certificate = guard.read_file(MachineFile::StoreCertificate)?;

@@ -52,7 +52,10 @@ impl Machines {
         let joined = join.as_ref().and_then(|join| stores.on(join));
         let source = match (source, joined) {
             (Some(source), _) => source.clone(),
-            (None, Some(joined)) => joined.asked.source.clone(),
+            (None, Some(joined)) => {
+                self.require_approved_program(&joined.machine, &joined.asked.source)?;
+                joined.asked.source.clone()
+            }
             (None, None) => match self.settings.program(kind.as_str()) {
                 Some(path) => StoreSource::Program(path),
                 None => return Err(StoreRefusal::NoProgram { kind: *kind }.into()),
@@ -186,6 +189,7 @@ impl Machines {
             .ok_or_else(|| StoreRefusal::NotReady { name: name.clone() })?;
         let kind = server.kind;
         let (engine, version) = engine;
+        self.require_approved_program(name, &server.source)?;
         let image = store_image(engine, version, host, server, report).await?;
         let others = addresses(self.others(name)?.iter());
         let certificates = self.store_identity(name)?;

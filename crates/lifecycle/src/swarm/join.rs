@@ -234,7 +234,7 @@ impl Machines {
         record: &Record,
     ) -> Result<Certificates, LifecycleError> {
         let key = key_type(record)?;
-        let shared = self.shared_certificates(key)?;
+        let shared = self.shared_certificates(guard, key)?;
         let organization = format!("{}.{}", self.settings.organization, guard.name());
         shared.agent(guard, &organization, key)
     }
