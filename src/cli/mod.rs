@@ -40,6 +40,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rmachine_driver::hide_url_credentials;
 
 pub use app::{App, Globals, Machine};
 
@@ -196,6 +197,7 @@ fn parsed(process: &Process) -> Result<Cli, Status> {
             // Help and version are data; what is wrong with the arguments is not.
             let text = error.render().to_string();
             if error.use_stderr() {
+                let text = hide_url_credentials(&text);
                 process.write_err(text.as_bytes());
                 Status(ErrorKind::Usage.exit_code())
             } else {

@@ -63,10 +63,10 @@ fn approve_paths(app: &App, name: &MachineName, unasked: bool) -> Result<(), Com
     }
     let question = format!("Let the record of {name} use these files of yours?");
     if !unasked && !app.ui.confirm(&question)? {
-        return Err(CommandError::failed(format!(
-            "{name}: the files were not approved"
-        ))
-        .hint(format!("{} trust --paths {name}", app.program())));
+        return Err(
+            CommandError::failed(format!("{name}: the files were not approved"))
+                .hint(format!("{} trust --paths {name}", app.program())),
+        );
     }
     app.machines
         .approve_files(name, &files)
@@ -109,7 +109,10 @@ async fn accept_host_key(
             ErrorKind::Connection,
             format!("{name}: the host key was not accepted"),
         )
-        .hint(format!("{} trust --host-key {offered} {name}", app.program())));
+        .hint(format!(
+            "{} trust --host-key {offered} {name}",
+            app.program()
+        )));
     }
     app.machines
         .accept_host_key(name, &key)

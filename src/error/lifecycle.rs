@@ -25,6 +25,19 @@ impl CommandError {
                 kind: ErrorKind::Usage,
                 ..told
             },
+            LifecycleError::CredentialsInUrl { ref field } => {
+                let hint = match field.as_str() {
+                    "Driver.Boot2DockerURL" => {
+                        "download it with 'rmachine iso pull URL', and name it with --iso"
+                    }
+                    _ => "leave the user and the password out of the URL",
+                };
+                Self {
+                    kind: ErrorKind::Usage,
+                    ..told
+                }
+                .hint(hint)
+            }
             LifecycleError::Swarm(refusal) => of_swarm(told, &refusal),
             LifecycleError::StoreServer(refusal) => of_store(told, &refusal),
             LifecycleError::StoreSilent { log, .. } => {

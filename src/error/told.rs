@@ -137,7 +137,8 @@ impl CommandError {
                 told(ErrorKind::Failed).hint("unset MACHINE_NATIVE_SSH")
             }
             SshError::HostKeyChanged { .. } | SshError::HostKeyNotPinned { .. } => connection(
-                "rmachine trust NAME (shows the key that the host offers, and accepts it)".to_owned(),
+                "rmachine trust NAME (shows the key that the host offers, and accepts it)"
+                    .to_owned(),
             ),
             SshError::AuthRefused { host, user, .. } => {
                 connection(format!("ssh-copy-id {user}@{host}"))

@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::MultiProgress;
+use rmachine_driver::hide_url_credentials;
 
 pub use progress::{Line, ProgressMode};
 pub use table::tabulated;
@@ -39,12 +40,12 @@ impl Ui {
         }
     }
 
-    /// Writes data to standard output.
+    /// Writes data to standard output, without users and passwords in URLs.
     ///
     /// # Errors
     /// [`ErrorKind::BrokenPipe`] when the reader has gone.
     pub fn data(&self, text: &str) -> Result<(), CommandError> {
-        self.bytes(text.as_bytes())
+        self.bytes(hide_url_credentials(text).as_bytes())
     }
 
     /// Passes on what another program wrote.
@@ -126,6 +127,7 @@ impl Ui {
 
     /// Writes to standard error, above the lines that are being redrawn.
     fn aside(&self, text: &str) {
+        let text = hide_url_credentials(text);
         match self.bars.get() {
             Some(bars) => bars.suspend(|| self.process.write_err(text.as_bytes())),
             None => self.process.write_err(text.as_bytes()),
@@ -133,7 +135,7 @@ impl Ui {
     }
 
     fn event(&self, event: &serde_json::Value) {
-        let mut line = event.to_string();
+        let mut line = hide_url_credentials(&event.to_string()).into_owned();
         let _ = line.write_char('\n');
         self.process.write_err(line.as_bytes());
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use rmachine_driver::Report;
+use rmachine_driver::{Report, hide_url_credentials};
 use serde_json::json;
 
 use super::Ui;
@@ -61,7 +61,7 @@ impl<'a> Line<'a> {
         self.tell("done", text);
         if let Some(bar) = &self.bar {
             bar.set_style(style("{prefix}: {wide_msg} {elapsed}"));
-            bar.finish_with_message(text.to_owned());
+            bar.finish_with_message(hide_url_credentials(text).into_owned());
         }
     }
 
@@ -96,7 +96,7 @@ impl Report for Line<'_> {
     fn step(&self, text: &str) {
         self.tell("step", text);
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(hide_url_credentials(text).into_owned());
         }
     }
 

@@ -6,6 +6,7 @@
 )]
 
 mod completion;
+mod dry_run;
 mod engine;
 mod env;
 mod inspect;
@@ -17,5 +18,15 @@ mod output;
 #[path = "../lab/program.rs"]
 mod program;
 mod snapshot;
+#[allow(
+    dead_code,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "shared with the tests of rmachine-ssh"
+)]
+#[path = "../../crates/ssh/tests/lab/mod.rs"]
+mod sshd;
 mod start;
+mod trust;
+mod url_credentials;
 mod world;

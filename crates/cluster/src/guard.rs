@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rmachine_driver::MachineName;
 use rmachine_machine::{
-    FileLock, Layout, Locked, is_locked, lock_file, make_private_dir, remove_dir, remove_unfinished,
-    write_private,
+    FileLock, Layout, Locked, is_locked, lock_file, make_private_dir, remove_dir,
+    remove_unfinished, write_private,
 };
 
 use crate::{ClusterError, ClusterJournal};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
 };
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use rmachine_driver::Report;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use url::Url;
 use crate::IsoError;
 use crate::error::Broken;
 use crate::progress::Progress;
+use crate::source::public;
 
 /// How long a server may take to be reached, and to send the next piece.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -53,9 +55,25 @@ enum Ended {
     Failed(IsoError),
 }
 
-/// The client for downloads: redirects and the proxies of the environment are its business.
-pub(crate) fn client() -> Result<Client, IsoError> {
+/// How many redirects are followed.
+const REDIRECTS: usize = 10;
+
+/// The client for downloads, which follows redirects and uses the proxies of the environment.
+///
+/// Without a checksum, `https` is what vouches for the file: a redirect from there to `http` is an
+/// error.
+pub(crate) fn client(checked: bool) -> Result<Client, IsoError> {
+    let redirects = Policy::custom(move |attempt| {
+        if attempt.previous().len() > REDIRECTS {
+            attempt.error("too many redirects")
+        } else if !checked && loses_tls(attempt.previous().last(), attempt.url()) {
+            attempt.error("the server redirects from https to http")
+        } else {
+            attempt.follow()
+        }
+    });
     Client::builder()
+        .redirect(redirects)
         .user_agent(concat!("rmachine/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .read_timeout(PIECE_LIMIT)
@@ -65,15 +83,20 @@ pub(crate) fn client() -> Result<Client, IsoError> {
 
 impl Download<'_> {
     /// Fetches the file from the first place that gives it, and says which that was.
-    pub(crate) async fn run(&self, client: &Client, urls: &[Url]) -> Result<Url, IsoError> {
+    pub(crate) async fn run<'u>(
+        &self,
+        client: &Client,
+        urls: &'u [Url],
+    ) -> Result<&'u Url, IsoError> {
         let mut last = None;
         for url in urls {
             if let Some(error) = &last {
                 let error: &IsoError = error;
-                self.report.warn(&format!("{error}; trying {url}"));
+                self.report
+                    .warn(&format!("{error}; trying {}", public(url)));
             }
             match self.from(client, url).await {
-                Ok(()) => return Ok(url.clone()),
+                Ok(()) => return Ok(url),
                 Err(error @ (IsoError::Refused { .. } | IsoError::Download { .. })) => {
                     last = Some(error);
                 }
@@ -88,6 +111,13 @@ impl Download<'_> {
     }
 
     async fn from(&self, client: &Client, url: &Url) -> Result<(), IsoError> {
+        if url.scheme() == "http" && !self.checked {
+            self.report.warn(&format!(
+                "{} is downloaded over plain http and without a checksum: whoever is on the way can \
+                 replace it; use https, or 'rmachine iso pull --sha256'",
+                public(url)
+            ));
+        }
         let mut in_vain = 0;
         loop {
             let before = self.length().await;
@@ -98,10 +128,16 @@ impl Download<'_> {
             };
             let got = self.length().await;
             in_vain = if got > before { 1 } else { in_vain + 1 };
-            tracing::debug!(%url, got, in_vain, ?broken, "the download broke off");
+            tracing::debug!(
+                url = public(url),
+                got,
+                in_vain,
+                ?broken,
+                "the download broke off"
+            );
             if in_vain >= ATTEMPTS {
                 return Err(IsoError::Download {
-                    url: url.to_string(),
+                    url: public(url),
                     attempts: in_vain,
                     got,
                     source: broken,
@@ -161,7 +197,7 @@ impl Download<'_> {
             (status, _) if may_pass(status) => return Err(Ended::Broken(Broken::Status(status))),
             (status, _) => {
                 return Err(Ended::Failed(IsoError::Refused {
-                    url: url.to_string(),
+                    url: public(url),
                     status,
                 }));
             }
@@ -216,7 +252,7 @@ impl Download<'_> {
         let length = self.length().await;
         let origin = tokio::fs::read(self.note()).await.ok()?;
         let origin: Origin = serde_json::from_slice(&origin).ok()?;
-        let version = origin.version.filter(|_| origin.url == url.as_str());
+        let version = origin.version.filter(|_| origin.url == public(url));
         (length > 0 && (version.is_some() || self.checked)).then_some((length, version))
     }
 
@@ -224,7 +260,7 @@ impl Download<'_> {
     async fn begin(&self, url: &Url, response: &Response) -> Result<(), Ended> {
         self.discard().await?;
         let origin = Origin {
-            url: url.to_string(),
+            url: public(url),
             version: version(response.headers()),
         };
         let text = serde_json::to_vec(&origin).unwrap_or_default();
@@ -242,6 +278,11 @@ impl Download<'_> {
     fn note(&self) -> PathBuf {
         note_of(self.part)
     }
+}
+
+/// Whether a redirect leads from `https` to something else.
+fn loses_tls(from: Option<&Url>, to: &Url) -> bool {
+    from.is_some_and(|from| from.scheme() == "https") && to.scheme() != "https"
 }
 
 /// Removes a part and its note.
@@ -310,4 +351,18 @@ fn broken(error: reqwest::Error) -> Ended {
 
 fn answered(text: &str) -> Ended {
     Ended::Broken(Broken::Answer(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirect_from_https_to_http_loses_tls() {
+        let url = |scheme: &str| Url::parse(&format!("{scheme}://example.org/")).unwrap();
+        assert!(loses_tls(Some(&url("https")), &url("http")));
+        assert!(!loses_tls(Some(&url("https")), &url("https")));
+        assert!(!loses_tls(Some(&url("http")), &url("https")));
+        assert!(!loses_tls(Some(&url("http")), &url("http")));
+    }
 }

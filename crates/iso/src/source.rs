@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use rmachine_driver::hide_url_credentials;
 use url::Url;
 
 use crate::{IsoName, Sha256};
@@ -89,7 +90,7 @@ impl Source {
             .collect();
         let stem = stem.trim_start_matches(['.', '-', '_']);
         let stem = if stem.is_empty() { "iso" } else { stem };
-        let whole = Sha256::of(url.as_str().as_bytes()).to_string();
+        let whole = Sha256::of(public(&url).as_bytes()).to_string();
         Ok(Self {
             name: named(&format!("{stem}-{}", whole.get(..8).unwrap_or_default()))?,
             urls: vec![url],
@@ -135,6 +136,15 @@ impl Source {
     }
 }
 
+/// A URL as it is stored and shown: without a user and a password.
+pub(crate) fn public(url: &Url) -> String {
+    let mut public = url.clone();
+    // Neither fails for a URL with a host; one without has no user.
+    let _ = public.set_password(None);
+    let _ = public.set_username("");
+    public.to_string()
+}
+
 fn web_url(text: &str, shown: &str) -> Result<Url, InvalidSource> {
     let url = Url::parse(text).map_err(|error| refused(shown, &error.to_string()))?;
     match url.scheme() {
@@ -160,7 +170,7 @@ fn refused(text: &str, reason: &str) -> InvalidSource {
 
 /// A text that says nowhere where an ISO comes from.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no ISO can come from {text:?}: {reason}")]
+#[error("no ISO can come from {:?}: {reason}", hide_url_credentials(.text))]
 pub struct InvalidSource {
     /// What was given.
     pub text: String,
@@ -202,6 +212,16 @@ mod tests {
         assert_ne!(one, name("https://example.org/v2/boot2docker.iso"));
         assert!(name("https://example.org/").starts_with("iso-"));
         assert!(name("https://example.org/..%2Fx?y").starts_with("2Fx-"));
+    }
+
+    #[test]
+    fn credentials_are_neither_part_of_the_name_nor_shown() {
+        let with = Source::at("https://me:secret@example.org/x.iso").unwrap();
+        let without = Source::at("https://example.org/x.iso").unwrap();
+        assert_eq!(with.name(), without.name());
+        assert_eq!(public(&with.urls[0]), without.urls[0].as_str());
+        let bad = Source::at("ftp://me:secret@example.org/x.iso").unwrap_err();
+        assert!(!bad.to_string().contains("secret"), "{bad}");
     }
 
     #[test]

@@ -2,6 +2,7 @@ use rmachine_driver::{Driver, FirstContact, MachineName, Report, Secrets, Work};
 use rmachine_machine::{MachineGuard, Phase, Record, StoreError, SwarmMode, SwarmOptions};
 use rmachine_provision::Plan;
 
+use crate::credentials::reject_url_credentials;
 use crate::host::{Booting, Host};
 use crate::swarm::{Keeper, keeper};
 use crate::wanted::key_type;
@@ -110,6 +111,7 @@ impl Machines {
         request_cluster(&mut record, self.membership(spec)?);
         self.check_stores(spec)?;
         record.own.store = self.store_server(&spec.name, spec.store.as_ref())?;
+        reject_url_credentials(&record)?;
         let requested = record.clone();
         let approve = || match changes {
             Changes::Kept => self.approve_requested(spec, configured.as_ref(), &requested),

@@ -27,6 +27,15 @@ pub enum LifecycleError {
     #[error(transparent)]
     Approvals(#[from] ApprovalError),
 
+    /// A URL that would be stored has a user or a password in it.
+    #[error(
+        "{field} would be a URL with a user or a password in it, and records hold none of these"
+    )]
+    CredentialsInUrl {
+        /// The field of the record.
+        field: String,
+    },
+
     /// A half-made machine was made with another driver.
     #[error("the half-made machine {name} belongs to the {driver} driver")]
     OtherDriver {

@@ -9,6 +9,7 @@ mod awaited;
 mod bounds;
 mod certificates;
 mod create;
+mod credentials;
 mod engine;
 mod engine_turn;
 mod error;

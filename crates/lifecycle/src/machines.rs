@@ -89,7 +89,10 @@ impl Machines {
     /// read; [`LifecycleError::Approvals`].
     pub fn driver(&self, record: &Record) -> Result<Box<dyn Driver>, LifecycleError> {
         let first_contact = self.store.first_contact(record);
-        self.load_driver(record, self.store.driver_context(record.name(), first_contact))
+        self.load_driver(
+            record,
+            self.store.driver_context(record.name(), first_contact),
+        )
     }
 
     /// The driver of a machine that is being changed, or previewed; as [`Machines::driver`].
@@ -133,11 +136,11 @@ impl Machines {
 
 /// Returns the machine if its host was created.
 fn host_is_made(guard: MachineGuard) -> Result<MachineGuard, LifecycleError> {
-        match guard.journal().next() {
-            None | Some(Phase::Provisioned | Phase::Joined | Phase::Ready) => Ok(guard),
-            Some(next) => Err(LifecycleError::HalfMade {
-                name: guard.name().clone(),
-                next,
-            }),
-        }
+    match guard.journal().next() {
+        None | Some(Phase::Provisioned | Phase::Joined | Phase::Ready) => Ok(guard),
+        Some(next) => Err(LifecycleError::HalfMade {
+            name: guard.name().clone(),
+            next,
+        }),
+    }
 }

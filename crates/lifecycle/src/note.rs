@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 
-use rmachine_driver::{Driver, DriverError, Report};
+use rmachine_driver::{Driver, DriverError, Report, hide_url_credentials};
 use rmachine_machine::MachineGuard;
 
 use crate::LifecycleError;
@@ -25,7 +25,7 @@ pub(crate) fn after_work(
 /// Notes in which phase a machine is stuck, and why.
 pub(crate) fn failed(guard: &MachineGuard, failure: &LifecycleError, report: &dyn Report) {
     if let Some(phase) = guard.journal().next()
-        && let Err(error) = guard.failed(phase, failure.to_string())
+        && let Err(error) = guard.failed(phase, hide_url_credentials(&failure.to_string()))
     {
         let why = error.source().map(ToString::to_string).unwrap_or_default();
         report.warn(&format!("its failure could not be noted: {error}: {why}"));

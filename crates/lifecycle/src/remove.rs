@@ -36,7 +36,9 @@ impl Machines {
                 let lock = self.store.lock_machine(name, bounds::MACHINE_LOCK)?;
                 self.store.remove(&lock)?;
                 if let Err(error) = self.forget_approvals(name) {
-                    report.warn(&format!("the approved paths of {name} stay approved: {error}"));
+                    report.warn(&format!(
+                        "the approved paths of {name} stay approved: {error}"
+                    ));
                 }
                 return Ok(Some(unreadable.into()));
             }
@@ -62,7 +64,9 @@ impl Machines {
         let name = guard.name().clone();
         guard.remove()?;
         if let Err(error) = self.forget_approvals(&name) {
-            report.warn(&format!("the approved paths of {name} stay approved: {error}"));
+            report.warn(&format!(
+                "the approved paths of {name} stay approved: {error}"
+            ));
         }
         Ok(())
     }

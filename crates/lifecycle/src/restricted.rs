@@ -15,11 +15,7 @@ pub(crate) struct RestrictedDriver {
 }
 
 impl RestrictedDriver {
-    pub(crate) fn new(
-        inner: Box<dyn Driver>,
-        machine: MachineName,
-        unapproved: NamedFile,
-    ) -> Self {
+    pub(crate) fn new(inner: Box<dyn Driver>, machine: MachineName, unapproved: NamedFile) -> Self {
         Self {
             inner,
             machine,

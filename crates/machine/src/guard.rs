@@ -8,7 +8,9 @@ use rmachine_driver::{
 };
 use time::OffsetDateTime;
 
-use crate::{CertificateLock, Journal, MachineFile, MachineLock, Phase, Record, Store, StoreError, atomic};
+use crate::{
+    CertificateLock, Journal, MachineFile, MachineLock, Phase, Record, Store, StoreError, atomic,
+};
 
 /// A machine that is being changed: its lock, held, and its record.
 ///
@@ -213,14 +215,10 @@ impl MachineGuard {
     }
 
     /// The files that a dry run changed; `None` outside of dry runs.
-    fn changed_files(
-        &self,
-    ) -> Option<MutexGuard<'_, HashMap<MachineFile, Option<Vec<u8>>>>> {
+    fn changed_files(&self) -> Option<MutexGuard<'_, HashMap<MachineFile, Option<Vec<u8>>>>> {
         match &self.access {
             Access::Locked(_) => None,
-            Access::Preview(files) => {
-                Some(files.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            Access::Preview(files) => Some(files.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 

@@ -60,11 +60,7 @@ impl Store {
     }
 
     /// The driver context of a machine.
-    pub fn driver_context(
-        &self,
-        name: &MachineName,
-        first_contact: FirstContact,
-    ) -> DriverContext {
+    pub fn driver_context(&self, name: &MachineName, first_contact: FirstContact) -> DriverContext {
         DriverContext {
             name: name.clone(),
             machine_dir: self.layout.machine_dir(name),

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::{
-    DriverError, DriverFlag, FirstContact, FlagValues, HostAddress, MachineName, MachineState, Operation, Report,
-    ResourceJournal, Secrets, Snapshot, SnapshotName, SshEndpoint,
+    DriverError, DriverFlag, FirstContact, FlagValues, HostAddress, MachineName, MachineState,
+    Operation, Report, ResourceJournal, Secrets, Snapshot, SnapshotName, SshEndpoint,
 };
 
 /// What a driver keeps in the machine's record, under `Driver`.

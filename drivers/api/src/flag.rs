@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hide_url_credentials;
+
 /// A driver's flag, as data: the command line is made from it, and `create -d X --help` lists it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DriverFlag {
@@ -166,7 +168,7 @@ pub enum FlagError {
         flag: &'static str,
     },
     /// A flag has a value that the driver does not take.
-    #[error("--{flag}: {value:?}: {reason}")]
+    #[error("--{flag}: {:?}: {}", hide_url_credentials(.value), hide_url_credentials(.reason))]
     Invalid {
         /// The flag's name without dashes.
         flag: &'static str,

@@ -15,10 +15,9 @@ mod resource;
 mod secret;
 mod snapshot;
 mod state;
+mod url_credentials;
 
-pub use driver::{
-    Capabilities, Driver, DriverConfig, DriverContext, DriverKind, NamedFile, Work,
-};
+pub use driver::{Capabilities, Driver, DriverConfig, DriverContext, DriverKind, NamedFile, Work};
 pub use endpoint::{FirstContact, HostAddress, InvalidHostAddress, SshEndpoint};
 pub use error::{CheckFailure, DriverError, Operation};
 pub use flag::{DriverFlag, FlagError, FlagKind, FlagValue, FlagValues};
@@ -28,3 +27,4 @@ pub use resource::{Resource, ResourceJournal, Unrecorded};
 pub use secret::{NoSecrets, Secret, Secrets};
 pub use snapshot::{InvalidSnapshotName, Snapshot, SnapshotName};
 pub use state::{MachineState, UnknownMachineState};
+pub use url_credentials::{has_url_credentials, hide_url_credentials};

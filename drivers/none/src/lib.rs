@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 use rmachine_driver::{
     Capabilities, Driver, DriverConfig, DriverContext, DriverError, DriverFlag, DriverKind,
-    FlagError, FlagKind, FlagValues, HostAddress, MachineState, NamedFile, Operation, SshEndpoint, Work,
+    FlagError, FlagKind, FlagValues, HostAddress, MachineState, NamedFile, Operation, SshEndpoint,
+    Work,
 };
 use serde_json::Value;
 use url::Url;

@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use rmachine_driver::{
-    Driver, DriverContext, DriverError, DriverKind as _, FirstContact, FlagValue, FlagValues, MachineState,
-    NoSecrets, Resource, ResourceJournal, Silent, Work,
+    Driver, DriverContext, DriverError, DriverKind as _, FirstContact, FlagValue, FlagValues,
+    MachineState, NoSecrets, Resource, ResourceJournal, Silent, Work,
 };
 use rmachine_virtualbox::VirtualBoxKind;
 use serde_json::json;

@@ -11,8 +11,8 @@ use std::fs;
 
 use futures_util::future::join_all;
 use rmachine_driver::{
-    Driver, DriverContext, DriverKind as _, FirstContact, FlagValue, FlagValues, NoSecrets, ResourceJournal as _,
-    Silent, Work,
+    Driver, DriverContext, DriverKind as _, FirstContact, FlagValue, FlagValues, NoSecrets,
+    ResourceJournal as _, Silent, Work,
 };
 use rmachine_driver_conformance::Remembered;
 use rmachine_virtualbox::VirtualBoxKind;

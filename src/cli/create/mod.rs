@@ -184,7 +184,10 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     };
     let of_spec = |error| CommandError::of_lifecycle(error, spec.name.as_str());
     let kind = machines.kind(&spec.driver).map_err(of_spec)?;
-    let driver = kind.configure(app.store.driver_context(first, FirstContact::Pin), &spec.flags)?;
+    let driver = kind.configure(
+        app.store.driver_context(first, FirstContact::Pin),
+        &spec.flags,
+    )?;
     if driver.capabilities().adopted && !others.is_empty() {
         return Err(CommandError::usage(
             "one host cannot become several machines",

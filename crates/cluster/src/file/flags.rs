@@ -88,7 +88,10 @@ impl<'a> Flags<'a> {
             }
         }
         let values = self.with_environment(&given, machine, findings)?;
-        let context = self.machines.store().driver_context(name, FirstContact::Pin);
+        let context = self
+            .machines
+            .store()
+            .driver_context(name, FirstContact::Pin);
         match self.kind.configure(context, &values) {
             _ if !sound => None,
             Ok(_) => Some((given, values)),

@@ -8,6 +8,7 @@ use super::{Cache, Iso};
 use crate::download::{self, Download};
 use crate::image::Head;
 use crate::note::Note;
+use crate::source::public;
 use crate::{IsoError, IsoName, Sha256, Source};
 
 /// What was found in the cache.
@@ -72,7 +73,7 @@ impl Cache {
             path: file.to_owned(),
             size: metadata.len(),
             label: head.label,
-            source: source.urls.first().map(ToString::to_string),
+            source: source.urls.first().map(public),
             sha256: source.sha256(),
         })
     }
@@ -95,7 +96,7 @@ impl Cache {
             (Some(_), true) => Ok(Some(iso)),
             (None, _) => {
                 let from = iso.source.as_deref();
-                let known = source.urls.iter().any(|url| from == Some(url.as_str()));
+                let known = source.urls.iter().any(|url| from == Some(&public(url)));
                 match known {
                     true => Ok(Some(iso)),
                     false => Err(IsoError::Taken {
@@ -136,7 +137,7 @@ impl Cache {
                     iso.label
                 ));
             }
-            let published = || as_published.then(|| source.urls.last().map(ToString::to_string))?;
+            let published = || as_published.then(|| source.urls.last().map(public))?;
             let origin = noted.and_then(|note| note.source).or_else(published);
             self.settle(name, actual, origin)?;
         }
@@ -146,7 +147,7 @@ impl Cache {
 
     /// Downloads under the lock.
     async fn download(&self, source: &Source, report: &dyn Report) -> Result<Iso, IsoError> {
-        let client = download::client()?;
+        let client = download::client(source.sha256().is_some())?;
         let part = self.part(source.name());
         let download = Download {
             what: source.name().to_string(),
@@ -156,13 +157,13 @@ impl Cache {
         };
         let mut resumed = part.exists();
         loop {
-            let url = download.run(&client, &source.urls).await?;
+            let url = public(download.run(&client, &source.urls).await?);
             report.step(&format!("checking {}", source.name()));
             let actual = Sha256::of_file(&part)
                 .await
                 .map_err(IsoError::io("read", &part))?;
             let sound = match source.sha256() {
-                Some(expected) => same(url.as_str(), None, expected, actual),
+                Some(expected) => same(&url, None, expected, actual),
                 None => Head::read(&part).map(drop).map_err(|error| match error {
                     IsoError::NotAnIso { reason, .. } => IsoError::NotAnIso {
                         path: url.as_str().into(),
@@ -174,7 +175,7 @@ impl Cache {
             };
             match sound {
                 Ok(()) => {
-                    let iso = self.place(&part, source.name(), actual, Some(url.to_string()))?;
+                    let iso = self.place(&part, source.name(), actual, Some(url.clone()))?;
                     download::discard(&part).await?;
                     return Ok(iso);
                 }

@@ -47,6 +47,7 @@ pub struct Request {
     pub line: String,
     pub range: Option<String>,
     pub if_range: Option<String>,
+    pub authorization: Option<String>,
 }
 
 /// The server. It ends with the process.
@@ -168,6 +169,7 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
             _ if number == 0 => request.line.clone_from(&line),
             Some(("range", value)) => request.range = Some(value.to_owned()),
             Some(("if-range", value)) => request.if_range = Some(value.to_owned()),
+            Some(("authorization", value)) => request.authorization = Some(value.to_owned()),
             _ => {}
         }
     }
