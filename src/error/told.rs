@@ -47,9 +47,9 @@ impl From<DriverError> for CommandError {
                 told.hints.extend(hint.clone());
                 told
             }
-            DriverError::UnapprovedFile { machine, .. } => told(ErrorKind::Failed).hint(format!(
-                "rmachine trust {machine} (shows what the record names, and approves it)"
-            )),
+            DriverError::UnapprovedFile { machine, .. } => {
+                told(ErrorKind::Failed).hint(format!("rmachine trust {machine}"))
+            }
             DriverError::File { source, .. } => of_file(told(ErrorKind::Failed), source),
             DriverError::Config { .. } | DriverError::Unsupported { .. } => told(ErrorKind::Failed),
         }
@@ -136,10 +136,9 @@ impl CommandError {
             SshError::NeedsSystemSsh { .. } => {
                 told(ErrorKind::Failed).hint("unset MACHINE_NATIVE_SSH")
             }
-            SshError::HostKeyChanged { .. } | SshError::HostKeyNotPinned { .. } => connection(
-                "rmachine trust NAME (shows the key that the host offers, and accepts it)"
-                    .to_owned(),
-            ),
+            SshError::HostKeyChanged { .. } | SshError::HostKeyNotPinned { .. } => {
+                connection("rmachine trust NAME".to_owned())
+            }
             SshError::AuthRefused { host, user, .. } => {
                 connection(format!("ssh-copy-id {user}@{host}"))
             }

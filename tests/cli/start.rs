@@ -11,6 +11,9 @@ use serde_json::json;
 use crate::snapshot::stand_in;
 use crate::world::{Ran, World};
 
+const HOST_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBEkr2KsO6ASkFT3SnLMPrcJP5Xyho1yf9hOEMGlqYDa";
+
 /// A stopped machine whose address, 192.168.58.3, is another one's by now; its engine's certificate
 /// covers this address.
 fn lost(covered: &str) -> World {
@@ -50,6 +53,8 @@ fn lost(covered: &str) -> World {
     let server = MachineFile::ServerCertificate.file_name();
     fs::write(world.machine_dir("n1").join(server), made.certificate).unwrap();
     fs::write(world.machine_dir("n1").join("boot2docker.iso"), "").unwrap();
+    let known_hosts = world.machine_dir("n1").join("known_hosts");
+    fs::write(known_hosts, format!("n1 {HOST_KEY}\n")).unwrap();
     world
 }
 

@@ -43,6 +43,7 @@ impl Machines {
         let driver = kind.load(context, record.driver.clone())?;
         let mut files = driver.named_files();
         files.extend(store_program(&record));
+        files.extend(shared_certificates(&record));
         self.unapproved(name, &files)
     }
 
@@ -152,6 +153,7 @@ impl Machines {
     ) -> Result<(), LifecycleError> {
         let mut files = configured.named_files();
         files.extend(store_program(record));
+        files.extend(shared_certificates(record));
         self.approve_files(&spec.name, &files)
     }
 
@@ -160,6 +162,31 @@ impl Machines {
         let approved = &self.settings.approved_paths;
         Ok(approved.forget(self.store.layout(), name)?)
     }
+}
+
+/// The CA and the client's identity, which are outside the store where `--tls-ca-cert` and its like
+/// named them.
+fn shared_certificates(record: &Record) -> [NamedFile; 4] {
+    let auth = &record.auth;
+    [
+        ("HostOptions.AuthOptions.CaCertPath", &auth.ca_cert_path),
+        (
+            "HostOptions.AuthOptions.CaPrivateKeyPath",
+            &auth.ca_private_key_path,
+        ),
+        (
+            "HostOptions.AuthOptions.ClientCertPath",
+            &auth.client_cert_path,
+        ),
+        (
+            "HostOptions.AuthOptions.ClientKeyPath",
+            &auth.client_key_path,
+        ),
+    ]
+    .map(|(field, path)| NamedFile {
+        field,
+        path: path.clone(),
+    })
 }
 
 fn store_program(record: &Record) -> Option<NamedFile> {
