@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use rmachine_machine::{StoreKind, StoreServer, StoreSource};
 use rmachine_ssh::HostKey;
 use serde_json::{Value, json};
 
@@ -139,6 +140,43 @@ fn record_that_names_a_file_outside_the_store_is_rejected_until_approved() {
     }
     let other = world.run(["provision", "--dry-run", "n2"]);
     assert!(other.err.contains("rmachine trust n2"), "{other:?}");
+}
+
+#[test]
+fn program_that_another_record_names_is_sent_only_after_approval() {
+    let world = World::new();
+    let private = world.path().join("private");
+    fs::write(&private, SECRET).unwrap();
+    world.machine("n1", "tcp://127.0.0.1:1", |record| {
+        record.own.store = Some(StoreServer {
+            kind: StoreKind::Etcd,
+            join: None,
+            source: StoreSource::Program(private.clone()),
+            address: Some([127, 0, 0, 1].into()),
+            peers: Vec::new(),
+        });
+    });
+    let join = [
+        "create",
+        "-d",
+        "none",
+        "--url",
+        "tcp://127.0.0.1:2",
+        "--store",
+        "etcd",
+        "--store-join",
+        "n1",
+        "n2",
+    ];
+    for extra in [&[][..], &["--dry-run"]] {
+        let ran = world.run([&join[..], extra].concat());
+        assert_eq!(ran.code, FAILED, "{ran:?}");
+        names(&ran.err, "Rmachine.Store.Source.Program", &private);
+    }
+    assert!(!world.machine_dir("n2").exists());
+    assert_eq!(world.run(["trust", "--paths", "n1"]).code, 0);
+    let ran = world.run(join);
+    assert!(!ran.err.contains("rmachine trust"), "{ran:?}");
 }
 
 #[test]

@@ -270,6 +270,25 @@ mod tests {
     }
 
     #[test]
+    fn original_of_a_copied_key_is_not_read() {
+        let mut config = of_docker_machine();
+        let files = |config: &DriverConfig| Settings::read(config).unwrap().named_files();
+        let named = |field, path: &str| NamedFile {
+            field,
+            path: path.into(),
+        };
+        let copy = named("Driver.SSHKeyPath", "/store/machines/n1/id_rsa");
+        assert_eq!(files(&config), [copy]);
+        config.insert("SSHKeyPath".to_owned(), json!(""));
+        config.insert("Rmachine".to_owned(), json!({"SudoPasswordFile": "/pw"}));
+        let expected = [
+            named("Driver.SSHKey", "/home/me/.ssh/id_rsa"),
+            named("Driver.Rmachine.SudoPasswordFile", "/pw"),
+        ];
+        assert_eq!(files(&config), expected);
+    }
+
+    #[test]
     fn everything_survives_a_round_trip() {
         let key =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBEkr2KsO6ASkFT3SnLMPrcJP5Xyho1yf9hOEMGlqYDa";

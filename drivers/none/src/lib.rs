@@ -206,7 +206,7 @@ impl Driver for Machine {
 mod tests {
     use std::path::PathBuf;
 
-    use rmachine_driver::FlagValue;
+    use rmachine_driver::{FirstContact, FlagValue};
     use serde_json::json;
 
     use super::*;

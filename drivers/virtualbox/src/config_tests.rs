@@ -125,3 +125,36 @@ fn identities_are_of_their_own() {
     assert_eq!(&one.as_str()[14..15], "4");
     assert!("not one".parse::<VmId>().is_err());
 }
+
+#[test]
+fn files_that_the_record_names_are_listed() {
+    let config = |url: &str, share: &str| Config {
+        ssh_key_path: "/store/machines/n1/id_rsa".into(),
+        boot2docker_url: url.to_owned(),
+        share_folder: share.to_owned(),
+        ..Config::default()
+    };
+    let named = |url, share| {
+        let files = config(url, share).named_files().into_iter();
+        let files = files.map(|file| (file.field, file.path.display().to_string()));
+        files.skip(1).collect::<Vec<_>>()
+    };
+    let iso = |path: &str| vec![("Driver.Boot2DockerURL", path.to_owned())];
+    for (url, expected) in [
+        ("/isos/x.iso", iso("/isos/x.iso")),
+        ("../x.iso", iso("../x.iso")),
+        ("file:///isos/a%20b.iso", iso("/isos/a b.iso")),
+        ("FILE:///isos/x.iso", iso("/isos/x.iso")),
+        ("file:/isos/x.iso", iso("/isos/x.iso")),
+        ("file://other.host/x.iso", iso("file://other.host/x.iso")),
+        ("https://example.org/x.iso", Vec::new()),
+        ("boot2docker-26", Vec::new()),
+        ("", Vec::new()),
+    ] {
+        assert_eq!(named(url, ""), expected, "{url}");
+    }
+    let share = [("Driver.ShareFolder", "/home/me/.ssh".to_owned())];
+    assert_eq!(named("", "/home/me/.ssh:x"), share);
+    let files = config("", "").named_files();
+    assert_eq!(files[0].field, "Driver.SSHKeyPath");
+}
