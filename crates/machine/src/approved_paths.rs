@@ -396,7 +396,7 @@ mod tests {
         ] {
             let found = place.unapproved("n1", &place.path(outside));
             let resolved: Vec<_> = found.iter().map(|it| it.canonicalize().unwrap()).collect();
-            assert_eq!(resolved, [secret.clone()], "{outside}");
+            assert_eq!(resolved, std::slice::from_ref(&secret), "{outside}");
         }
         let dangling = place.path("store/machines/n1/dangling");
         symlink(place.path("home/later"), &dangling).unwrap();

@@ -198,7 +198,7 @@ mod tests {
         let file = dir.path().join("known_hosts");
         let key: HostKey = KEY.parse().unwrap();
         replace_pin(&file, "n1", &key).unwrap();
-        assert_eq!(pinned(&file, "n1").unwrap(), [key.clone()]);
+        assert_eq!(pinned(&file, "n1").unwrap(), std::slice::from_ref(&key));
 
         let old = "ssh-rsa AAAAB3NzaC1yc2E=";
         fs::write(&file, format!("# comment\nn1 {old}\nother {old}\n")).unwrap();
