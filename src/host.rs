@@ -70,6 +70,11 @@ impl Process {
         io::stderr().is_terminal()
     }
 
+    /// Whether a person sees standard output.
+    pub fn stdout_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether a person sees standard output and types on standard input.
     pub fn stdio_is_terminal(&self) -> bool {
         io::stdin().is_terminal() && io::stdout().is_terminal()

@@ -33,7 +33,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         .ok_or_else(|| CommandError::usage(format!("no completion for {}", args.shell)))?
         .write_registration(VARIABLE, "rmachine", "rmachine", "rmachine", &mut script)
         .map_err(|e| CommandError::failed("cannot write the script").caused_by(&e))?;
-    app.ui.data(&String::from_utf8_lossy(&script))?;
+    app.ui.exact(&String::from_utf8_lossy(&script))?;
     Ok(Status::OK)
 }
 

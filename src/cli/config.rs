@@ -25,7 +25,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         false => Client::of(app, &machine).await?,
     };
     client.check(&machine).await?;
-    app.ui.data(&flags(&client))?;
+    app.ui.exact(&flags(&client))?;
     Ok(Status::OK)
 }
 

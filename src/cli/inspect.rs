@@ -1,7 +1,7 @@
 use super::App;
 use super::names::OneName;
 use crate::error::{CommandError, Status};
-use crate::ui::{Template, indented};
+use crate::ui::{Template, escaped, indented};
 
 /// Print what the store holds about a machine
 #[derive(clap::Args)]
@@ -26,10 +26,19 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let json = record.to_json().map_err(|error| {
         CommandError::failed(format!("the record of {name} cannot be shown")).caused_by(&error)
     })?;
-    let text = match (template, args.format.as_deref()) {
-        (Some(template), _) => template.render(&json)?,
-        (None, Some("json")) => json.to_string(),
-        (None, _) => indented(&json),
+    if let Some(template) = template {
+        // A script that reads a pipe gets the record's own bytes.
+        let json = if app.process.stdout_is_terminal() {
+            escaped(json)
+        } else {
+            json
+        };
+        app.ui.exact(&format!("{}\n", template.render(&json)?))?;
+        return Ok(Status::OK);
+    }
+    let text = match args.format.as_deref() {
+        Some("json") => json.to_string(),
+        _ => indented(&json),
     };
     app.ui.data(&format!("{text}\n"))?;
     Ok(Status::OK)

@@ -39,6 +39,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rmachine_core::printable::{self, RecordFormat, RecordWriter};
 
 pub use app::{App, Globals, Machine};
 
@@ -211,7 +212,8 @@ fn trace(globals: &Globals) {
         let filter = tracing_subscriber::EnvFilter::new("rmachine=debug,warn");
         tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_writer(|| RecordWriter::new(std::io::stderr(), RecordFormat::Text))
             .init();
     }
 }
@@ -227,7 +229,7 @@ fn told_of_each<E: Into<CommandError>>(
     for (machine, answer) in machines.iter().zip(answers) {
         match answer {
             Ok(answer) => {
-                lines.push_str(&answer);
+                lines.push_str(&printable::line(&answer));
                 lines.push('\n');
             }
             Err(error) => errors.push(error.into().of_machine(machine.name().as_str())),

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use rmachine_core::printable;
+
 use super::App;
 use super::client::Client;
 use super::names::OneName;
@@ -28,6 +30,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let client = Client::of(app, &machine).await?;
     let version = client.engine(LIMIT)?.version().await;
     let version = version.map_err(|error| CommandError::of_engine(error, name))?;
-    app.ui.data(&format!("{}\n", version.version))?;
+    let version = printable::line(&version.version);
+    app.ui.data(&format!("{version}\n"))?;
     Ok(Status::OK)
 }

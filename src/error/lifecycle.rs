@@ -39,6 +39,7 @@ impl CommandError {
             LifecycleError::SwarmMode(refusal) => of_swarm_mode(told, &refusal),
             LifecycleError::Engine(error) => Self::of_engine(error, name),
             LifecycleError::SwarmAddress { interfaces, .. } => {
+                let interfaces: Vec<_> = interfaces.iter().map(|name| quoted(name)).collect();
                 told.hint(format!("--swarm-addr {}", interfaces.join("|")))
             }
             LifecycleError::Companion(error) => of_companion(error, name),
@@ -75,7 +76,7 @@ impl CommandError {
             }
             LifecycleError::NotAdopted { .. } => told.hint(format!("rmachine rm {name}")),
             LifecycleError::OtherDriver { driver, .. } => {
-                told.hint(format!("rmachine create -d {driver} … {name}"))
+                told.hint(format!("rmachine create -d {} … {name}", quoted(&driver)))
             }
             LifecycleError::OtherOptions { driver, begun, .. } => {
                 let words = begun.words();
@@ -105,7 +106,9 @@ impl CommandError {
     /// The host could not be looked at, so the machine that the hints would name does not exist.
     fn untouched(error: LifecycleError, name: &str) -> Self {
         let hint = match &error {
-            LifecycleError::Ssh(SshError::Unreachable { host, .. }) => Some(format!("ssh {host}")),
+            LifecycleError::Ssh(SshError::Unreachable { host, .. }) => {
+                Some(format!("ssh {}", quoted(host)))
+            },
             _ => None,
         };
         let mut told = Self::of_lifecycle(error, name);

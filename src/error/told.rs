@@ -137,7 +137,7 @@ impl CommandError {
                 connection(format!("ssh-keygen -R NAME -f {}", shell_word(known_hosts)))
             }
             SshError::AuthRefused { host, user, .. } => {
-                connection(format!("ssh-copy-id {user}@{host}"))
+                connection(format!("ssh-copy-id {}", quoted(&format!("{user}@{host}"))))
             }
             SshError::KeyTooOpen { path, .. } => {
                 connection(format!("chmod 600 {}", shell_word(path)))

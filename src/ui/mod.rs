@@ -10,10 +10,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use indicatif::MultiProgress;
+use rmachine_core::printable;
 
 pub use progress::{Line, ProgressMode};
-pub use table::tabulated;
-pub use template::{Template, indented};
+pub use table::{row, tabulated};
+pub use template::{Template, escaped, indented};
 
 use crate::Process;
 use crate::error::{CommandError, ErrorKind, Status};
@@ -39,11 +40,20 @@ impl Ui {
         }
     }
 
-    /// Writes data to standard output.
+    /// Writes data to standard output, control and formatting characters escaped.
     ///
     /// # Errors
     /// [`ErrorKind::BrokenPipe`] when the reader has gone.
     pub fn data(&self, text: &str) -> Result<(), CommandError> {
+        self.bytes(printable::document(text).as_bytes())
+    }
+
+    /// Writes text that another program reads byte for byte to standard output: shell code, or
+    /// what a template rendered from values that are [`escaped`] where a terminal shows them.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn exact(&self, text: &str) -> Result<(), CommandError> {
         self.bytes(text.as_bytes())
     }
 
@@ -71,7 +81,7 @@ impl Ui {
     pub fn note(&self, text: &str) {
         match self.mode {
             ProgressMode::Json => self.event(&serde_json::json!({"event": "note", "text": text})),
-            _ => self.aside(&format!("{text}\n")),
+            _ => self.aside(&format!("{}\n", printable::indented(text, "  "))),
         }
     }
 
@@ -81,7 +91,7 @@ impl Ui {
             ProgressMode::Json => {
                 self.event(&serde_json::json!({"event": "warning", "text": text}));
             }
-            _ => self.aside(&format!("warning: {text}\n")),
+            _ => self.aside(&format!("warning: {}\n", printable::indented(text, "  "))),
         }
     }
 
@@ -133,7 +143,8 @@ impl Ui {
     }
 
     fn event(&self, event: &serde_json::Value) {
-        let mut line = event.to_string();
+        let event = event.to_string();
+        let mut line = printable::document(&event).into_owned();
         let _ = line.write_char('\n');
         self.process.write_err(line.as_bytes());
     }

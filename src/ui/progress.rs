@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use rmachine_core::printable;
 use rmachine_driver::Report;
 use serde_json::json;
 
@@ -61,7 +62,7 @@ impl<'a> Line<'a> {
         self.tell("done", text);
         if let Some(bar) = &self.bar {
             bar.set_style(style("{prefix}: {wide_msg} {elapsed}"));
-            bar.finish_with_message(text.to_owned());
+            bar.finish_with_message(printable::line(text).into_owned());
         }
     }
 
@@ -78,11 +79,11 @@ impl<'a> Line<'a> {
         match self.ui.mode {
             ProgressMode::Auto => {}
             ProgressMode::Plain if event == "failed" => {}
-            ProgressMode::Plain if event == "warning" => {
-                self.ui
-                    .aside(&format!("{}: warning: {text}\n", self.machine));
+            ProgressMode::Plain if event == "warning" => self.warning(text),
+            ProgressMode::Plain => {
+                let text = printable::line(text);
+                self.ui.aside(&format!("{}: {text}\n", self.machine));
             }
-            ProgressMode::Plain => self.ui.aside(&format!("{}: {text}\n", self.machine)),
             ProgressMode::Json => self.ui.event(&json!({
                 "event": event,
                 "machine": self.machine,
@@ -90,21 +91,26 @@ impl<'a> Line<'a> {
             })),
         }
     }
+
+    fn warning(&self, text: &str) {
+        let text = printable::line(text);
+        self.ui
+            .aside(&format!("{}: warning: {text}\n", self.machine));
+    }
 }
 
 impl Report for Line<'_> {
     fn step(&self, text: &str) {
         self.tell("step", text);
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(printable::line(text).into_owned());
         }
     }
 
     fn warn(&self, text: &str) {
         self.tell("warning", text);
         if self.bar.is_some() {
-            self.ui
-                .aside(&format!("{}: warning: {text}\n", self.machine));
+            self.warning(text);
         }
     }
 }

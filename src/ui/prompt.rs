@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use rmachine_core::printable;
 use rmachine_driver::{Secret, Secrets};
 
 use super::Ui;
@@ -15,6 +16,7 @@ impl Ui {
     /// # Errors
     /// When standard input cannot be read.
     pub fn confirm(&self, question: &str) -> Result<bool, CommandError> {
+        let question = printable::line(question);
         loop {
             self.aside(&format!("{question} (y/n): "));
             let answer = self.process.read_line().map_err(|error| {
@@ -40,7 +42,8 @@ impl Secrets for Ui {
         }
         // rpassword asks on the terminal itself, so that a pipe on standard input is left alone;
         // where there is none it fails, and nobody can be asked.
-        let ask = || rpassword::prompt_password(format!("{prompt}: ")).ok();
+        let shown = printable::line(prompt);
+        let ask = || rpassword::prompt_password(format!("{shown}: ")).ok();
         let answer = match self.bars.get() {
             Some(bars) => bars.suspend(ask),
             None => ask(),

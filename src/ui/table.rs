@@ -1,6 +1,16 @@
 use std::io::Write;
 
+use rmachine_core::printable;
 use tabwriter::TabWriter;
+
+/// Joins cells to a line for [`tabulated`]. What would break the table or act on a terminal is
+/// escaped.
+pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
+    let cells = cells.into_iter().map(printable::line);
+    let mut line = cells.collect::<Vec<_>>().join("\t");
+    line.push('\n');
+    line
+}
 
 /// Aligns the cells of lines, which tabs separate, as docker-machine does: at least 3 spaces follow
 /// a cell, and with them it is at least 5 wide.
@@ -18,7 +28,15 @@ pub fn tabulated(lines: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::tabulated;
+    use super::{row, tabulated};
+
+    #[test]
+    fn row_keeps_hostile_cells_in_their_columns() {
+        assert_eq!(
+            row(["n1", "\x1b[2J", "a\tb\nn2", ""]),
+            "n1\t\\u{1b}[2J\ta\\tb\\nn2\t\n"
+        );
+    }
 
     #[test]
     fn aligns_like_go_with_minimum_5_and_padding_3() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use gtmpl::{Context, FuncError, Value};
 use gtmpl_value::Number;
+use rmachine_core::printable;
 
 use crate::error::CommandError;
 
@@ -54,6 +55,20 @@ impl Template {
         self.0
             .render(&Context::from(value))
             .map_err(|error| bad_template(&error))
+    }
+}
+
+/// Escapes every string and key of a value, for rendering where a terminal or a table shows it.
+pub fn escaped(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::String(text) => Json::String(printable::line(&text).into_owned()),
+        Json::Array(items) => items.into_iter().map(escaped).collect(),
+        Json::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (printable::line(&key).into_owned(), escaped(value)))
+            .collect(),
+        other => other,
     }
 }
 
@@ -260,6 +275,16 @@ mod tests {
         ] {
             assert_eq!(rendered(template), text, "{template}");
         }
+    }
+
+    #[test]
+    fn escaped_values_render_without_control_characters() {
+        let value = json!({"A": "\x1b[2J", "B": [{"k\n": "\u{202e}x"}], "N": 1});
+        let template = Template::parse("{{.A}} {{.B}} {{.N}}").unwrap();
+        assert_eq!(
+            template.render(&escaped(value)).unwrap(),
+            "\\u{1b}[2J [map[k\\n:\\u{202e}x]] 1"
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
 use std::env;
-use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rmachine_test_support::skip;
 use tempfile::TempDir;
 
 use super::{Image, Ran};
@@ -36,10 +36,7 @@ pub fn lab() -> Option<&'static Lab> {
         Err(reason) => {
             let expected = env::var_os("RMACHINE_LAB_ENGINE").is_some();
             assert!(!expected, "{reason}");
-            // Past the test harness, which shows the output of failed tests only.
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            let line = format!("\n{name}: skipped: {reason}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            skip(reason);
             None
         }
     }

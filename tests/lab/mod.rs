@@ -1,7 +1,7 @@
 //! Real hosts for tests: containers of the lab's engine, with systemd as their first process, an
 //! sshd, and the engine that their distribution ships. `tests/lab/lab.sh up` makes the lab.
 //!
-//! A test that finds no lab prints `skipped: reason` and ends well:
+//! A test that finds no lab is skipped (see `crates/test-support`):
 //!
 //! ```ignore
 //! let Some(host) = Host::start(Image::Bookworm) else { return };

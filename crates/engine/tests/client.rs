@@ -14,6 +14,7 @@ use http::Method;
 use parties::Party;
 use rmachine_engine::{Engine, EngineEndpoint, EngineError, TlsReason, full};
 use rmachine_pki::{CertifiedPem, crypto_provider};
+use rmachine_test_support::skip;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -253,12 +254,10 @@ async fn progress_comes_line_by_line_and_ends_with_its_error() {
 #[tokio::test]
 async fn talks_to_a_real_engine() {
     let Ok(url) = std::env::var("RMACHINE_TEST_ENGINE") else {
-        println!("skipped: RMACHINE_TEST_ENGINE names no engine");
-        return;
+        return skip("RMACHINE_TEST_ENGINE names no engine");
     };
     let Some(socket) = url.strip_prefix("unix://") else {
-        println!("skipped: {url} is no socket");
-        return;
+        return skip(&format!("{url} is not a unix socket"));
     };
     let engine = Engine::new(EngineEndpoint::Unix(socket.into()), LIMIT);
     let version = engine.version().await.unwrap();

@@ -1,9 +1,8 @@
 //! The client against a real engine behind mutual TLS, with certificates of our own making.
 #![allow(
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 mod parties;
@@ -20,6 +19,7 @@ use http::Method;
 use parties::Party;
 use rmachine_engine::{Engine, EngineEndpoint, EngineError, TlsReason, full, reader};
 use rmachine_pki::crypto_provider;
+use rmachine_test_support::skip;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -76,11 +76,11 @@ impl Dockerd {
             Ok(_) => "",
         };
         if !skipped.is_empty() {
-            println!("skipped: {skipped}");
+            skip(skipped);
             return None;
         }
         let Some(bridge) = Bridge::new() else {
-            println!("skipped: no bridge can be made");
+            skip("no bridge can be created");
             return None;
         };
         let dir = tempfile::tempdir().unwrap();
@@ -126,7 +126,7 @@ impl Dockerd {
             true => Some(started),
             false => {
                 let log = std::fs::read_to_string(started.dir.path().join("log")).unwrap();
-                println!("skipped: dockerd does not start here:\n{log}");
+                skip(&format!("dockerd does not start here: {log}"));
                 None
             }
         }

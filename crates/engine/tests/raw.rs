@@ -1,9 +1,8 @@
 //! Requests passed on as they are: to servers on loopback, and to a real engine.
 #![allow(
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use http_body_util::BodyExt as _;
 use rmachine_engine::{
     ApiVersion, Body, Engine, EngineEndpoint, EngineError, Upgrade, full, reader,
 };
+use rmachine_test_support::skip;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -198,7 +198,7 @@ fn real() -> Option<Engine> {
     let url = std::env::var("RMACHINE_TEST_ENGINE").ok();
     let found = url.and_then(|url| EngineEndpoint::without_tls(&url).ok());
     if found.is_none() {
-        println!("skipped: RMACHINE_TEST_ENGINE names no engine");
+        skip("RMACHINE_TEST_ENGINE names no engine");
     }
     found.map(|endpoint| Engine::new(endpoint, LIMIT))
 }
@@ -210,7 +210,7 @@ async fn container(engine: &Engine, script: &str) -> Option<String> {
     let tags = images.as_array().unwrap().iter();
     let tags = tags.filter_map(|image| image["RepoTags"][0].as_str());
     let Some(image) = tags.clone().find(|tag| tag.starts_with("rmachine-lab/")) else {
-        println!("skipped: the engine has no image of the lab");
+        skip("the engine has no lab image");
         return None;
     };
     let config = json!({

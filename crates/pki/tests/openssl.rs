@@ -1,9 +1,8 @@
 //! Against OpenSSL: an authority as docker-machine made it, and what others say of our chains.
 
 #![allow(
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 use std::path::Path;
@@ -14,6 +13,7 @@ use rmachine_pki::{
     Authority, CertificateInfo, CertifiedPem, ClientIdentity, KeyType, PkiError, San,
     ServerRequest, client_config, crypto_provider, verify_chain,
 };
+use rmachine_test_support::skip;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -27,7 +27,7 @@ struct Openssl(TempDir);
 impl Openssl {
     fn find() -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
-            println!("skipped: there is no openssl program");
+            skip("there is no openssl program");
             return None;
         }
         Some(Self(tempfile::tempdir().unwrap()))

@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test that meets an error has failed, and says why it is skipped"
+    reason = "a test that meets an error has failed and prints what it measured"
 )]
 
 use std::process::Stdio;
@@ -22,6 +22,7 @@ use rmachine_provision::{
     read_facts, restore,
 };
 use rmachine_ssh::{Output, Run, Ssh, SshError, Upload};
+use rmachine_test_support::skip;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
@@ -150,7 +151,7 @@ fn wanted(tls: &Certificates) -> Wanted {
 
 fn hosts(variable: &str) -> Vec<Host> {
     let Ok(lines) = std::env::var(variable) else {
-        println!("skipped: {variable} names no host");
+        skip(&format!("{variable} names no host"));
         return Vec::new();
     };
     lines

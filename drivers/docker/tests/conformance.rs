@@ -1,11 +1,7 @@
 //! The driver contract, on a real engine: `RMACHINE_TEST_ENGINE` names it, as
 //! `unix:///path/of/docker.sock`.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "the set-up of a test may fail, and says why it is skipped"
-)]
+#![allow(clippy::unwrap_used, reason = "the set-up of a test may fail")]
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -20,6 +16,7 @@ use rmachine_driver::{
 };
 use rmachine_driver_conformance::{Subject, walk};
 use rmachine_engine::{Engine, EngineEndpoint};
+use rmachine_test_support::skip;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -32,7 +29,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// would build a node image of its own where the engine has none yet.
 fn engine() -> Option<(FlagValue, File)> {
     let Ok(engine) = std::env::var("RMACHINE_TEST_ENGINE") else {
-        println!("skipped: RMACHINE_TEST_ENGINE names no engine");
+        skip("RMACHINE_TEST_ENGINE names no engine");
         return None;
     };
     let turn = File::create(std::env::temp_dir().join("rmachine-docker-test.lock")).unwrap();

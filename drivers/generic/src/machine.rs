@@ -352,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn what_ssh_config_says_is_resolved_once_and_kept() {
         if !Path::new("/usr/bin/ssh").exists() {
-            return println!("skipped: there is no ssh here");
+            return rmachine_test_support::skip("there is no ssh program");
         }
         let dir = tempfile::tempdir().unwrap();
         let config = "Host box\n  HostName 10.1.2.3\n  Port 2222\n  User admin\n\

@@ -5,7 +5,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "the set-up of a test may fail, and says why it is skipped"
+    reason = "the set-up of a test may fail, and it prints what it measured"
 )]
 #![allow(missing_docs, reason = "a test")]
 
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rmachine_driver::{Driver, FlagValue, MachineState, Report, ResourceJournal as _};
 use rmachine_driver_conformance::Subject;
+use rmachine_test_support::skip;
 use rmachine_virtualbox::{IsoSource, IsoUnavailable, Surroundings, VirtualBoxKind};
 use tokio::process::Command;
 
@@ -45,7 +46,7 @@ fn kind() -> Option<(VirtualBoxKind, PathBuf)> {
         named("RMACHINE_TEST_VBOXMANAGE"),
         named("RMACHINE_TEST_ISO"),
     ) else {
-        println!("skipped: RMACHINE_TEST_VBOXMANAGE and RMACHINE_TEST_ISO name no VirtualBox");
+        skip("RMACHINE_TEST_VBOXMANAGE and RMACHINE_TEST_ISO name no VirtualBox");
         return None;
     };
     let surroundings = Surroundings {
@@ -129,9 +130,11 @@ fn broken() -> Option<String> {
 
 #[tokio::test]
 async fn a_computer_that_cannot_run_vms_says_why() {
-    let (Some((kind, program)), Some(broken)) = (kind(), broken()) else {
-        println!("skipped: RMACHINE_TEST_BROKEN names nothing that is missing");
+    let Some((kind, program)) = kind() else {
         return;
+    };
+    let Some(broken) = broken() else {
+        return skip("RMACHINE_TEST_BROKEN names nothing that is missing");
     };
     let (found, refused) = match broken.as_str() {
         "amd-v" => ("virtualization: ", "offers no AMD-V"),
@@ -187,9 +190,12 @@ async fn nothing_is_left(program: &Path, served_before: &BTreeSet<String>) {
 
 #[tokio::test]
 async fn machines_live_and_keep_their_addresses() {
-    let (Some((kind, program)), None) = (kind(), broken()) else {
+    let Some((kind, program)) = kind() else {
         return;
     };
+    if let Some(broken) = broken() {
+        return skip(&format!("VMs cannot run here: RMACHINE_TEST_BROKEN={broken}"));
+    }
     let served_before = served(&program).await;
     let (one, two) = (subject(&kind, "one"), subject(&kind, "two"));
     let (mut first, mut second) = (one.configure(), two.configure());

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use super::super::App;
 use super::clusters;
 use crate::error::{CommandError, Status};
-use crate::ui::tabulated;
+use crate::ui::{row, tabulated};
 
 /// List the clusters that were made from a file
 #[derive(clap::Args)]
@@ -62,13 +62,13 @@ pub fn run(args: Args, app: &App) -> Result<Status, CommandError> {
 fn table(listed: &[(MachineName, ClusterJournal)], now: SystemTime) -> String {
     let mut lines = "NAME\tORCHESTRATOR\tMACHINES\tLEASE\tFILE\n".to_owned();
     for (name, journal) in listed {
-        lines.push_str(&format!(
-            "{name}\t{}\t{}\t{}\t{}\n",
-            journal.orchestrator,
-            journal.machines.len(),
-            lease_text(journal, now),
-            journal.file.display()
-        ));
+        lines.push_str(&row([
+            name.as_str(),
+            &journal.orchestrator.to_string(),
+            &journal.machines.len().to_string(),
+            &lease_text(journal, now),
+            &journal.file.display().to_string(),
+        ]));
     }
     tabulated(&lines)
 }

@@ -10,7 +10,7 @@ use super::super::interrupt::unless_interrupted;
 use super::health::{ailing, examine, examine_until, timed_out};
 use super::{FileArg, Known};
 use crate::error::{CommandError, Status};
-use crate::ui::tabulated;
+use crate::ui::{row, tabulated};
 
 /// Show how a cluster is: its machines, who leads, their health, engines and certificates
 ///
@@ -125,14 +125,14 @@ fn line(member: &MemberHealth, now: OffsetDateTime) -> String {
             Some(days) => format!("{days} days"),
             None => String::new(),
         },
-        // One line each, whatever an engine says.
+        // Several lines of an engine's error become one.
         member
             .ailment
             .as_deref()
             .unwrap_or_default()
             .replace(['\n', '\t'], " "),
     ];
-    format!("{}\n", cells.join("\t"))
+    row(cells.iter().map(String::as_str))
 }
 
 #[cfg(test)]

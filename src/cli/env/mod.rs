@@ -53,7 +53,7 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         false => set(args, shell, app).await?,
     };
     text.push_str(&shell.hint(&typed(&app.process)));
-    app.ui.data(&text)?;
+    app.ui.exact(&text)?;
     Ok(Status::OK)
 }
 

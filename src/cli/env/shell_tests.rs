@@ -321,7 +321,7 @@ fn readings() -> Vec<(Shell, &'static str, Vec<&'static str>, &'static str)> {
 fn check_in_real_shells(values: &[String]) {
     for (shell, program, args, script) in readings() {
         let Ok(found) = which(program) else {
-            eprintln!("skipped: {program} is not installed");
+            rmachine_test_support::skip(&format!("{program} is not installed"));
             continue;
         };
         // A trailing line break is lost by `eval $(…)` in shells that have no `$'…'`.

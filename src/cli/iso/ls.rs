@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::megabytes;
 use crate::cli::App;
 use crate::error::{CommandError, Status};
-use crate::ui::tabulated;
+use crate::ui::{row, tabulated};
 
 /// As many digits of a checksum as tell ISOs apart.
 const SHORT: usize = 12;
@@ -64,7 +64,8 @@ fn table(listed: &[Listed]) -> String {
                 [none(), none(), none(), none(), error.to_string()]
             }
         };
-        lines.push_str(&format!("{name}\t{}\n", line.join("\t")));
+        let cells = line.iter().map(String::as_str);
+        lines.push_str(&row([name.as_str()].into_iter().chain(cells)));
     }
     tabulated(&lines)
 }

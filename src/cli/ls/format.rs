@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::row::Row;
 use crate::error::CommandError;
-use crate::ui::{Template, tabulated};
+use crate::ui::{Template, escaped, tabulated};
 
 const DEFAULT: &str = "table {{.Name}}\t{{.Active}}\t{{.DriverName}}\t{{.State}}\t{{.URL}}\t\
                        {{.Swarm}}\t{{.DockerVersion}}\t{{.Error}}";
@@ -54,11 +54,12 @@ impl Format {
         Ok(Self::Template(Box::new(template), table))
     }
 
-    /// Shows the rows.
+    /// Shows the rows. Values are escaped in a table and where a terminal shows them; a script that
+    /// reads a template's output from a pipe gets their own bytes.
     ///
     /// # Errors
     /// When the template names a field that rows do not have.
-    pub fn shown(&self, rows: &[Row]) -> Result<String, CommandError> {
+    pub fn shown(&self, rows: &[Row], terminal: bool) -> Result<String, CommandError> {
         match self {
             Self::Json => {
                 let rows: Vec<Value> = rows.iter().map(|row| fields(row, false)).collect();
@@ -74,7 +75,11 @@ impl Format {
                     lines.push('\n');
                 }
                 for row in rows {
-                    lines.push_str(&template.render_fields(&fields(row, *table))?);
+                    let mut fields = fields(row, *table);
+                    if *table || terminal {
+                        fields = escaped(fields);
+                    }
+                    lines.push_str(&template.render_fields(&fields)?);
                     lines.push('\n');
                 }
                 Ok(if *table { tabulated(&lines) } else { lines })
@@ -139,7 +144,8 @@ mod tests {
     }
 
     fn shown(format: Option<&str>) -> String {
-        Format::parse(format).unwrap().shown(&rows()).unwrap()
+        let format = Format::parse(format).unwrap();
+        format.shown(&rows(), false).unwrap()
     }
 
     #[test]
@@ -182,11 +188,39 @@ m10    * (swarm)   generic   Running   tcp://10.0.0.1:2376           Unknown   f
     }
 
     #[test]
+    fn hostile_values_are_escaped_in_tables_and_on_terminals() {
+        let rows = [Row {
+            name: "n1".to_owned(),
+            url: "tcp://h:1\tx\nn2".to_owned(),
+            docker_version: "v1\x1b]0;owned\x07\r\n\u{202e}".to_owned(),
+            errors: vec!["a\u{9b}2J\nb".to_owned()],
+            engine_options: json!({"Labels": ["\x1b[8m=x"]}),
+            ..Row::default()
+        }];
+        let shown = |format, terminal| Format::parse(format).unwrap().shown(&rows, terminal);
+        let table = shown(None, false).unwrap();
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(
+            table.ends_with(
+                "tcp://h:1\\tx\\nn2           v1\\u{1b}]0;owned\\u{7}\\r\\n\\u{202e}   a\\u{9b}2J b\n"
+            ),
+            "{table}"
+        );
+        let template = Some("table {{.Name}}\t{{.EngineOptions.Labels}}");
+        assert!(shown(template, false).unwrap().contains(r"[\u{1b}[8m=x]"));
+        let template = Some("{{.DockerVersion}}");
+        let terminal = "v1\\u{1b}]0;owned\\u{7}\\r\\n\\u{202e}\n";
+        assert_eq!(shown(template, true).unwrap(), terminal);
+        let piped = "v1\x1b]0;owned\x07\r\n\u{202e}\n";
+        assert_eq!(shown(template, false).unwrap(), piped);
+    }
+
+    #[test]
     fn a_field_that_is_not_there_is_an_error() {
         assert!(
             Format::parse(Some("{{.Nmae}}"))
                 .unwrap()
-                .shown(&rows())
+                .shown(&rows(), false)
                 .is_err()
         );
     }

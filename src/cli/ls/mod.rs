@@ -67,9 +67,12 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
     let rows: Vec<Row> = rows.await.into_iter().flatten().collect();
     let text = match args.quiet {
         true => rows.iter().map(|row| format!("{}\n", row.name)).collect(),
-        false => format.shown(&rows)?,
+        false => format.shown(&rows, app.process.stdout_is_terminal())?,
     };
-    app.ui.data(&text)?;
+    match format {
+        Format::Json => app.ui.data(&text)?,
+        Format::Template(..) => app.ui.exact(&text)?,
+    }
     Ok(Status::OK)
 }
 

@@ -1,6 +1,7 @@
 use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 use futures_util::future::join_all;
+use rmachine_core::printable;
 use rmachine_driver::{MachineName, Snapshot};
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::cli::cluster::clusters;
 use crate::cli::interrupt::unless_interrupted;
 use crate::cli::names::candidates;
 use crate::error::{CommandError, Status};
-use crate::ui::tabulated;
+use crate::ui::{row, tabulated};
 
 /// List snapshots, those of each machine from the oldest on
 #[derive(clap::Args)]
@@ -103,14 +104,17 @@ fn names_of(rows: &[Row]) -> String {
             names.push(&snapshot.name);
         }
     }
-    names.iter().map(|name| format!("{name}\n")).collect()
+    names
+        .iter()
+        .map(|name| format!("{}\n", printable::line(name)))
+        .collect()
 }
 
 fn table(rows: &[Row]) -> String {
     let mut lines = "MACHINE\tSNAPSHOT\tCURRENT\n".to_owned();
     for (machine, snapshot) in rows {
         let current = if snapshot.current { "*" } else { "-" };
-        lines.push_str(&format!("{machine}\t{}\t{current}\n", snapshot.name));
+        lines.push_str(&row([machine.as_str(), &snapshot.name, current]));
     }
     tabulated(&lines)
 }

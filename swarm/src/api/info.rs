@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use rmachine_core::printable;
 use rmachine_engine::ApiWindow;
 use serde_json::{Map, Value, json};
 
@@ -166,6 +167,12 @@ pub fn lines(node: &NodeReport<'_>) -> serde_json::Result<String> {
     }
     line("  └ UpdatedAt", rfc3339(node.updated_at).into());
     line("  └ ServerVersion", node.version.into());
+    // Clients print these lines as they are, and a node's engine chooses most of the values.
+    for value in lines.iter_mut().flatten() {
+        if let Cow::Owned(escaped) = printable::line(value) {
+            *value = escaped.into();
+        }
+    }
     inside(&lines)
 }
 

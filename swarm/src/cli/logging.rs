@@ -1,4 +1,5 @@
 use clap::ValueEnum;
+use rmachine_core::printable::{RecordFormat, RecordWriter};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -48,10 +49,15 @@ impl LogArgs {
         let filter = Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("rswarm", level);
+        let format = match self.log_format {
+            Format::Text => RecordFormat::Text,
+            Format::Json => RecordFormat::Json,
+        };
+        // Names and errors of nodes and clients are logged: none may forge a line.
         let log = tracing_subscriber::fmt::layer()
             .with_target(false)
             .with_ansi(false)
-            .with_writer(std::io::stderr);
+            .with_writer(move || RecordWriter::new(std::io::stderr(), format));
         let filtered = tracing_subscriber::registry().with(filter);
         match self.log_format {
             Format::Text => filtered.with(log).init(),

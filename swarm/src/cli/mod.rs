@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
+use rmachine_core::printable;
 
 /// One Docker API for many engines.
 #[derive(Parser)]
@@ -96,7 +97,9 @@ pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            let message = failure.to_string();
+            let message = printable::indented(&message, "  ");
+            let _ = writeln!(std::io::stderr(), "error: {message}");
             ExitCode::from(failure.exit_code())
         }
     }
@@ -115,9 +118,10 @@ async fn execute(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Writes data to standard output.
+/// Writes data to standard output, control and formatting characters escaped.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
+    let text = printable::document(text);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever read this has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

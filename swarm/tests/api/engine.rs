@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rmachine_engine::{Engine, EngineEndpoint};
+use rmachine_test_support::skip;
 use tempfile::TempDir;
 
 /// How long an engine may take to answer first, and to end.
@@ -71,7 +72,7 @@ impl Dockerd {
     /// Starts an engine; `None` where none can run.
     pub async fn start(number: usize) -> Option<Self> {
         let Some(bridge) = Bridge::new(number) else {
-            println!("skipped: no bridge can be made");
+            skip("no bridge can be created");
             return None;
         };
         let dir = tempfile::tempdir().unwrap();
@@ -92,7 +93,7 @@ impl Dockerd {
         match started.answers().await {
             true => Some(started),
             false => {
-                println!("skipped: dockerd does not start here:\n{}", started.log());
+                skip(&format!("dockerd does not start here: {}", started.log()));
                 None
             }
         }

@@ -3,7 +3,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 #[allow(dead_code, reason = "other tests use what these do not")]
@@ -18,8 +18,7 @@ use manager::Manager;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_docker_client_finds_one_big_engine() {
     if let Some(missing) = engine::missing() {
-        println!("skipped: {missing}");
-        return;
+        return rmachine_test_support::skip(missing);
     }
     let mut engines = Vec::new();
     for number in 1..=2 {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
+use rmachine_test_support::skip;
+
 use crate::client::Client;
 use crate::lab::{Image, Ran, lab};
 use crate::manager::Manager;
@@ -124,7 +126,7 @@ fn compose_runs_projects_on_a_cluster() {
             .iter()
             .find(|(version, _)| version.starts_with(line))
         else {
-            skipped(&format!(
+            skip(&format!(
                 "there is no docker-compose of line {line} on the PATH"
             ));
             continue;
@@ -180,11 +182,4 @@ fn programs() -> Vec<(String, PathBuf)> {
         (Ran::of(&mut command).ok(), program)
     });
     found.collect()
-}
-
-/// Past the test harness, which shows the output of failed tests only.
-fn skipped(reason: &str) {
-    use std::io::Write as _;
-    let line = format!("\ncompose_runs_projects_on_a_cluster: skipped: {reason}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }

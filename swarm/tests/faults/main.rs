@@ -5,7 +5,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 #[allow(dead_code, reason = "other tests use what these do not")]
@@ -31,7 +31,7 @@ use manager::Manager;
 /// machine's, so each test has numbers of its own.
 async fn engines(first: usize) -> Option<Vec<Dockerd>> {
     if let Some(missing) = engine::missing() {
-        println!("skipped: {missing}");
+        rmachine_test_support::skip(missing);
         return None;
     }
     let mut engines = Vec::new();

@@ -8,7 +8,7 @@ use super::*;
 async fn named() -> Option<String> {
     let url = std::env::var("RMACHINE_TEST_ENGINE").ok();
     let Some(socket) = url.and_then(|url| url.strip_prefix("unix://").map(str::to_owned)) else {
-        println!("skipped: RMACHINE_TEST_ENGINE names no engine's socket");
+        rmachine_test_support::skip("RMACHINE_TEST_ENGINE names no engine's socket");
         return None;
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,8 +51,7 @@ async fn a_real_engine_is_a_node() {
                 .cloned()
         })
     }) else {
-        println!("skipped: the engine has no image of the lab");
-        return;
+        return rmachine_test_support::skip("the engine has no lab image");
     };
     let placed = cluster
         .place(Request::default().named("rswarm-nodes"), "s1")

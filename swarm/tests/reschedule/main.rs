@@ -1,9 +1,8 @@
 //! Containers that are created elsewhere when their node is lost, on real engines.
 #![allow(
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test says why it is skipped; one that cannot set up its case has failed"
+    reason = "a test that cannot set up its case has failed"
 )]
 
 #[allow(dead_code, reason = "other tests use what these do not")]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use rmachine_test_support::skip;
+
 use super::computer::Computer;
 use super::turn;
 use crate::lab::Ran;
@@ -15,7 +17,7 @@ fn built() -> Option<PathBuf> {
     let ran = Ran::of(command.args([script, env!("CARGO_BIN_EXE_rmachine")]));
     match ran.code {
         77 => {
-            eprintln!("skipped: no ISO to boot: {}", ran.err.trim());
+            skip(&format!("no ISO to boot: {}", ran.err.trim()));
             None
         }
         _ => Some(PathBuf::from(ran.ok())),

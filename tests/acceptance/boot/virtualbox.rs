@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use rmachine_test_support::skip;
+
 use super::turn;
 use crate::lab::{Ran, companion};
 
@@ -9,8 +11,7 @@ use crate::lab::{Ran, companion};
 fn a_vm_is_made_cut_off_gone_on_with_and_removed() {
     let lab = part("lab");
     if lab.code == 77 {
-        eprintln!("skipped: no VirtualBox: {}", lab.err.trim());
-        return;
+        return skip(&format!("no VirtualBox: {}", lab.err.trim()));
     }
     lab.ok();
     let _turn = turn();

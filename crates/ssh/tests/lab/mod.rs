@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rmachine_driver::{Secret, Secrets, SshEndpoint};
 use rmachine_ssh::{Backend, ConnectOptions, Environment};
+use rmachine_test_support::skip;
 use tempfile::TempDir;
 
 pub const PASSPHRASE: &str = "open sesame";
@@ -40,7 +41,7 @@ impl Lab {
     pub fn without_sshd() -> Option<Self> {
         for program in ["/usr/sbin/sshd", "/usr/bin/ssh-keygen", "/usr/bin/ssh"] {
             if !Path::new(program).exists() {
-                println!("skipped: there is no {program} here");
+                skip(&format!("there is no {program}"));
                 return None;
             }
         }

@@ -2,13 +2,13 @@
 #![allow(dead_code, reason = "each test program has its own servers")]
 
 use std::fs::File;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rmachine_test_support::skip;
 use tempfile::TempDir;
 
 /// How long a server may take to come up, or to end.
@@ -104,7 +104,7 @@ impl Server {
         let java = program("java")?;
         let jar = "/usr/share/java/zookeeper.jar";
         if !PathBuf::from(jar).exists() {
-            skipped(&format!("there is no {jar}"));
+            skip(&format!("there is no {jar}"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -187,16 +187,9 @@ pub fn program(name: &str) -> Option<PathBuf> {
     let places = std::env::split_paths(&path).map(|dir| dir.join(name));
     let found = places.into_iter().find(|place| place.is_file());
     if found.is_none() {
-        skipped(&format!("there is no program {name}"));
+        skip(&format!("there is no program {name}"));
     }
     found
-}
-
-/// Says so past the test harness, which shows the output of failed tests only.
-fn skipped(why: &str) {
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    let line = format!("\n{test}: skipped: {why}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn free_port() -> u16 {
