@@ -24,6 +24,14 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         true => Client::of_swarm(app, &machine).await?,
         false => Client::of(app, &machine).await?,
     };
+    // `$(…)` splits at blanks whatever quotes there are: a URL could become further flags.
+    if client.url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(CommandError::failed(format!(
+            "the URL {:?} has blanks, which flags cannot hold",
+            client.url
+        ))
+        .hint(format!("rmachine env {}", machine.name())));
+    }
     client.check(&machine).await?;
     app.ui.exact(&flags(&client))?;
     Ok(Status::OK)

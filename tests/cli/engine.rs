@@ -35,7 +35,7 @@ pub fn over_tls(authority: &Authority, ca: &CertifiedPem, covers: &str) -> u16 {
             let config = config.clone();
             thread::spawn(move || {
                 let connection = ServerConnection::new(config).unwrap();
-                answer(StreamOwned::new(connection, stream));
+                answer(StreamOwned::new(connection, stream), VERSION);
             });
         }
     });
@@ -44,10 +44,17 @@ pub fn over_tls(authority: &Authority, ca: &CertifiedPem, covers: &str) -> u16 {
 
 /// Serves on a socket.
 pub fn on_socket(path: &Path) {
+    on_socket_with_version(path, VERSION);
+}
+
+/// Serves on a socket, with this body of `/version`.
+pub fn on_socket_with_version(path: &Path, version: &str) {
     let listener = UnixListener::bind(path).unwrap();
+    let version: Arc<str> = version.into();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
+            let version = version.clone();
+            thread::spawn(move || answer(stream, &version));
         }
     });
 }
@@ -71,7 +78,7 @@ fn config(server: &CertifiedPem, ca: &CertifiedPem) -> ServerConfig {
 }
 
 /// Answers requests until the client hangs up, as clients may at any time.
-fn answer(stream: impl Read + Write) {
+fn answer(stream: impl Read + Write, version: &str) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut lines = Vec::new();
@@ -86,7 +93,7 @@ fn answer(stream: impl Read + Write) {
         let path = lines.first().and_then(|line| line.split(' ').nth(1));
         let body = match path {
             Some("/_ping") => "OK",
-            Some(path) if path.ends_with("/version") => VERSION,
+            Some(path) if path.ends_with("/version") => version,
             _ => "{\"message\":\"page not found\"}",
         };
         let response = format!(

@@ -8,6 +8,7 @@
 mod completion;
 mod engine;
 mod env;
+mod hostile;
 mod inspect;
 mod iso;
 mod ls;
