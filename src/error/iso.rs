@@ -35,7 +35,9 @@ impl From<IsoError> for CommandError {
                     None => told.hint("run the command again when the other process has ended"),
                 }
             }
-            IsoError::Refused { .. } => told(ErrorKind::Failed).hint("rmachine iso import FILE"),
+            IsoError::Refused { .. } | IsoError::TooLarge { .. } | IsoError::Redirect { .. } => {
+                told(ErrorKind::Failed).hint("rmachine iso import FILE")
+            }
             IsoError::Download { .. } => {
                 told(ErrorKind::Connection).hint("rmachine iso import FILE")
             }

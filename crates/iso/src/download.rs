@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
 };
+use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
 use rmachine_driver::Report;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,13 @@ use crate::progress::Progress;
 /// How long a server may take to be reached, and to send the next piece.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
+/// Timeout of one request with its whole body: a server that sends a byte now and then must not keep
+/// a download, and the lock of its ISO, for ever.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
+/// Largest ISO that is downloaded, in bytes. boot2docker has 60 MB, an ISO built here 200 MB.
+pub const MAX_DOWNLOAD: u64 = 2 << 30;
+/// Redirects that one request follows.
+const MAX_REDIRECTS: usize = 5;
 /// How often in a row nothing may come.
 const ATTEMPTS: u32 = 5;
 /// The pause after the first broken attempt; each further one doubles it.
@@ -59,8 +67,25 @@ pub(crate) fn client() -> Result<Client, IsoError> {
         .user_agent(concat!("rmachine/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .read_timeout(PIECE_LIMIT)
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(Policy::custom(|attempt| match unwanted(&attempt) {
+            None => attempt.follow(),
+            Some(reason) => attempt.error(reason),
+        }))
         .build()
         .map_err(|source| IsoError::Client { source })
+}
+
+/// Returns why a redirect is not followed.
+fn unwanted(attempt: &Attempt<'_>) -> Option<&'static str> {
+    let left_https = |url: &Url| url.scheme() == "https" && attempt.url().scheme() != "https";
+    if attempt.previous().len() > MAX_REDIRECTS {
+        Some("too many redirects")
+    } else if attempt.previous().iter().any(left_https) {
+        Some("a redirect leaves https")
+    } else {
+        None
+    }
 }
 
 impl Download<'_> {
@@ -74,7 +99,12 @@ impl Download<'_> {
             }
             match self.from(client, url).await {
                 Ok(()) => return Ok(url.clone()),
-                Err(error @ (IsoError::Refused { .. } | IsoError::Download { .. })) => {
+                Err(
+                    error @ (IsoError::Refused { .. }
+                    | IsoError::Download { .. }
+                    | IsoError::Redirect { .. }
+                    | IsoError::TooLarge { .. }),
+                ) => {
                     last = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -130,7 +160,16 @@ impl Download<'_> {
                 request = request.header(IF_RANGE, version);
             }
         }
-        let response = request.send().await.map_err(broken)?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_redirect() => {
+                return Err(Ended::Failed(IsoError::Redirect {
+                    url: without_credentials(url),
+                    source: error.without_url(),
+                }));
+            }
+            Err(error) => return Err(broken(error)),
+        };
         let from = match (response.status(), resumed) {
             (StatusCode::PARTIAL_CONTENT, Some((from, noted))) => {
                 if range_start(response.headers()) != Some(from) {
@@ -166,12 +205,27 @@ impl Download<'_> {
                 }));
             }
         };
-        self.receive(response, from).await
+        match self.receive(response, from).await {
+            Err(Ended::Failed(error @ IsoError::TooLarge { .. })) => {
+                self.discard().await?;
+                Err(Ended::Failed(error))
+            }
+            ended => ended,
+        }
     }
 
     /// Appends what comes.
     async fn receive(&self, mut response: Response, from: u64) -> Result<(), Ended> {
-        let total = response.content_length().map(|rest| from + rest);
+        let shown = without_credentials(response.url());
+        let too_large = || IsoError::TooLarge {
+            url: shown.clone(),
+            limit: MAX_DOWNLOAD,
+        };
+        let rest = response.content_length();
+        let total = rest.map(|rest| from.saturating_add(rest));
+        if total.unwrap_or(from) > MAX_DOWNLOAD {
+            return Err(Ended::Failed(too_large()));
+        }
         let write = |error| Ended::Failed(IsoError::io("write", self.part)(error));
         let mut file = self.open().await.map_err(write)?;
         let mut progress = Progress::new(self.report, self.what.clone(), from);
@@ -180,8 +234,12 @@ impl Download<'_> {
         let ended = loop {
             match response.chunk().await {
                 Ok(Some(piece)) => {
+                    let length = piece.len() as u64;
+                    if got.saturating_add(length) > MAX_DOWNLOAD {
+                        break Err(Ended::Failed(too_large()));
+                    }
                     file.write_all(&piece).await.map_err(write)?;
-                    got += piece.len() as u64;
+                    got += length;
                     progress.at(got, total);
                 }
                 Ok(None) => break Ok(()),
@@ -302,6 +360,14 @@ fn range_start(headers: &HeaderMap) -> Option<u64> {
 fn whole_length(headers: &HeaderMap) -> Option<u64> {
     let range = text(headers, CONTENT_RANGE)?;
     range.strip_prefix("bytes */")?.trim().parse().ok()
+}
+
+fn without_credentials(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither fails for a URL of http or https.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
 }
 
 fn broken(error: reqwest::Error) -> Ended {

@@ -60,6 +60,25 @@ pub enum IsoError {
         source: Broken,
     },
 
+    /// The server sends more than an ISO may have.
+    #[error("{url} is larger than {limit} bytes, the limit for an ISO")]
+    TooLarge {
+        /// From where, without credentials.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+
+    /// The server redirects without end, or from https to http.
+    #[error("{url} cannot be downloaded")]
+    Redirect {
+        /// From where, without credentials.
+        url: String,
+        /// Why the redirect was not followed.
+        #[source]
+        source: reqwest::Error,
+    },
+
     /// The file is not the one that was meant.
     #[error("{what} has the wrong checksum: {actual} in place of {expected}")]
     Checksum {

@@ -27,6 +27,7 @@ pub use build::{
 };
 pub use cache::{Cache, Iso, Listed, Verdict};
 pub use digest::{InvalidSha256, Sha256};
+pub use download::MAX_DOWNLOAD;
 pub use error::{Broken, IsoError};
 pub use name::{InvalidIsoName, IsoName};
 pub use source::{InvalidSource, Source};

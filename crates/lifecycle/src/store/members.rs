@@ -2,13 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use reqwest::{Certificate, Client, Identity, Method};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Identity, Method, Response};
 use rmachine_companion::part::Certificates;
 use rmachine_companion::server::{Consul, Etcd};
 use rmachine_machine::StoreKind;
 use serde_json::{Value, json};
 
 use crate::bounds;
+
+/// Largest answer that is read, in bytes: a list of members has a few kilobytes.
+const MAX_ANSWER: usize = 4 << 20;
 
 /// A client of servers, and why a question to one went without an answer.
 pub(super) struct Members {
@@ -46,6 +50,7 @@ impl Members {
         let build = || {
             Client::builder()
                 .no_proxy()
+                .redirect(Policy::none())
                 .tls_certs_only([Certificate::from_pem(ca.as_bytes())?])
                 .identity(Identity::from_pem(
                     format!("{certificate}\n{key}").as_bytes(),
@@ -136,7 +141,7 @@ impl Members {
         }
         let answer = request.send().await.map_err(|error| told(&error))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| told(&error))?;
+        let text = read(answer).await?;
         let json = serde_json::from_str::<Value>(&text);
         if !status.is_success() {
             let json = json.unwrap_or_default();
@@ -189,6 +194,18 @@ fn etcd(at: IpAddr, path: &str) -> String {
 
 fn consul(at: IpAddr, path: &str) -> String {
     format!("https://{}{path}", SocketAddr::new(at, Consul::CLIENTS))
+}
+
+/// Reads an answer's body, up to [`MAX_ANSWER`].
+async fn read(mut answer: Response) -> Result<String, String> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| told(&error))? {
+        if body.len() + piece.len() > MAX_ANSWER {
+            return Err(format!("the answer is larger than {MAX_ANSWER} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// An error with what is behind it.
