@@ -66,7 +66,6 @@ install() {
     building=$!
     trap 'kill "$building" 2>/dev/null; exit 130' INT TERM
     failed=
-    own_openssl
     cargo build --release --locked --bin rmachine || failed=rmachine
     wait "$building" || failed=rswarm
     trap - INT TERM
@@ -92,14 +91,6 @@ build_companion() {
     export RUSTFLAGS AWS_LC_SYS_CFLAGS=-fno-asynchronous-unwind-tables
     exec cargo rustc --quiet --locked --profile companion --target "$static" -p rswarm --bin rswarm \
         -- -C "link-arg=-Wl,-T,$PWD/swarm/no-unwinding.ld"
-}
-
-# OpenSSL becomes a part of the program: linking the system's takes a millisecond of every start.
-own_openssl() {
-    for library in /usr/lib/*/libssl.a; do
-        [ -e "$library" ] || continue
-        export OPENSSL_STATIC=1 OPENSSL_LIB_DIR="${library%/*}" OPENSSL_INCLUDE_DIR=/usr/include
-    done
 }
 
 uninstall() {
