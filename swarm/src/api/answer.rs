@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use rmachine_core::printable;
 use rmachine_engine::{ApiVersion, full};
 use serde_json::json;
 
@@ -41,7 +42,9 @@ pub fn failure(error: &ApiError, client: Option<ApiVersion>) -> Served {
     if status == StatusCode::NOT_MODIFIED {
         return empty(status);
     }
+    // Clients print the message as it is, and parts of it come from engines.
     let message = error.to_string();
+    let message = printable::text(&message);
     match client {
         Some(client) if client < ApiVersion::OLDEST => {
             of_type(status, PLAIN, format!("{message}\n"))
@@ -66,6 +69,15 @@ mod tests {
 
     use super::*;
     use crate::api::Kind;
+
+    #[tokio::test]
+    async fn failure_escapes_what_an_engine_said() {
+        let error = ApiError::Unavailable("a: \x1b]0;x\x07\r\nb: \u{202e}".to_owned());
+        let body = failure(&error, None).into_body().collect().await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+        let escaped = "a: \\u{1b}]0;x\\u{7}\\r\nb: \\u{202e}";
+        assert_eq!(body["message"], escaped);
+    }
 
     #[tokio::test]
     async fn failures_are_told_in_the_clients_language() {

@@ -472,6 +472,28 @@ Nodes: 1
     }
 
     #[test]
+    fn lines_of_hostile_node_are_printable() {
+        let hostile = "a\x1b]0;x\x07\r\n  Role: primary\u{202e}\u{9b}2J";
+        let labels = BTreeMap::from([(hostile.to_owned(), hostile.to_owned())]);
+        let node = NodeReport {
+            error: Some(hostile),
+            version: hostile,
+            ..node(hostile, "10.0.0.1:2376", hostile, &labels)
+        };
+        let pairs: Vec<[String; 2]> =
+            serde_json::from_str(&format!("[{}]", lines(&node).unwrap())).unwrap();
+        assert!(
+            pairs
+                .iter()
+                .flatten()
+                .flat_map(|text| text.chars())
+                .all(|c| !printable::is_unsafe(c)),
+            "{pairs:?}"
+        );
+        assert_eq!(pairs[0][0], format!(" {}", printable::line(hostile)));
+    }
+
+    #[test]
     fn sizes_have_four_digits() {
         for (count, shown) in [
             (0, "0 B"),
