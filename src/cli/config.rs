@@ -25,7 +25,10 @@ pub async fn run(args: Args, app: &App) -> Result<Status, CommandError> {
         false => Client::of(app, &machine).await?,
     };
     // `$(…)` splits at blanks whatever quotes there are: a URL could become further flags.
-    if client.url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if client
+        .url
+        .contains(|c: char| c.is_whitespace() || c.is_control())
+    {
         return Err(CommandError::failed(format!(
             "the URL {:?} has blanks, which flags cannot hold",
             client.url

@@ -108,7 +108,7 @@ impl CommandError {
         let hint = match &error {
             LifecycleError::Ssh(SshError::Unreachable { host, .. }) => {
                 Some(format!("ssh {}", quoted(host)))
-            },
+            }
             _ => None,
         };
         let mut told = Self::of_lifecycle(error, name);

@@ -127,10 +127,11 @@ impl CommandError {
         let told = |kind| described(kind, &error);
         let connection = |hint: String| told(ErrorKind::Connection).hint(hint);
         let told = match &error {
-            SshError::NoProgram { .. } => {
+            SshError::NoProgram { .. } if rmachine_ssh::HAS_NATIVE_BACKEND => {
                 told(ErrorKind::Failed).hint("export MACHINE_NATIVE_SSH=1")
             }
-            SshError::NeedsSystemSsh { .. } => {
+            SshError::NoProgram { .. } => told(ErrorKind::Failed),
+            SshError::NeedsSystemSsh { .. } | SshError::NoNativeBackend => {
                 told(ErrorKind::Failed).hint("unset MACHINE_NATIVE_SSH")
             }
             SshError::HostKeyChanged { known_hosts, .. } => {

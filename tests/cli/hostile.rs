@@ -63,10 +63,7 @@ fn ls_json_of_hostile_engine_keeps_its_value() {
 #[test]
 fn version_of_hostile_engine_is_one_printable_line() {
     let world = world();
-    assert_eq!(
-        world.run(["version", "n1"]).data(),
-        format!("{ESCAPED}\n")
-    );
+    assert_eq!(world.run(["version", "n1"]).data(), format!("{ESCAPED}\n"));
 }
 
 #[test]

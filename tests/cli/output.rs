@@ -12,6 +12,31 @@ fn tells_its_version() {
 }
 
 #[test]
+fn verbose_version_lists_security_relevant_libraries() {
+    let world = World::new();
+    let out = world.run(["version", "-v"]).data();
+    assert!(out.starts_with("rmachine version "), "{out}");
+    for library in ["aws-lc-sys 0.", "rustls 0.", "libssh2", "OpenSSL"] {
+        let count = out.lines().filter(|line| line.contains(library)).count();
+        assert_eq!(count, 1, "{library}: {out}");
+    }
+    world.run(["version", "-v", "n1"]).failure(2);
+}
+
+#[cfg(not(feature = "native-ssh"))]
+#[test]
+fn native_ssh_that_is_left_out_is_an_error() {
+    let world = World::new();
+    let config = serde_json::json!({"MachineName": "n1", "IPAddress": "127.0.0.1",
+        "SSHUser": "root", "SSHPort": 22});
+    world.machine_of("generic", "n1", &config, |_| {});
+    let ran = world.run(["--native-ssh", "ssh", "n1", "true"]);
+    let text = ran.failure(1);
+    assert!(text.contains("no built-in ssh client"), "{text}");
+    assert!(text.contains("hint: unset MACHINE_NATIVE_SSH"), "{text}");
+}
+
+#[test]
 fn help_is_data_and_wrong_usage_is_not() {
     let world = World::new();
     for args in [

@@ -172,7 +172,13 @@ mod tests {
 
     #[test]
     fn ordinary_text_stays_borrowed() {
-        for value in ["", "v26.1.5", "größer 日本語 ünïcode ✓", "a\\nb", "[::1]:2376"] {
+        for value in [
+            "",
+            "v26.1.5",
+            "größer 日本語 ünïcode ✓",
+            "a\\nb",
+            "[::1]:2376",
+        ] {
             assert!(matches!(line(value), Cow::Borrowed(same) if same == value));
             assert!(matches!(text(value), Cow::Borrowed(same) if same == value));
             assert!(matches!(document(value), Cow::Borrowed(same) if same == value));

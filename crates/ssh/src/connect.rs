@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use rmachine_driver::{Secrets, SshEndpoint};
 
 use crate::identity::inspect_identity;
-use crate::native::Worker;
 use crate::program::find;
 use crate::session::Session;
 use crate::system::Master;
@@ -17,6 +16,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// What the last attempt gets, however little time is left.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// Whether this build has [`Backend::Native`]: the feature `native`.
+pub const HAS_NATIVE_BACKEND: bool = cfg!(feature = "native");
 
 /// Which program speaks SSH.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +103,8 @@ pub async fn connect<'a>(
         sudo_password_file: endpoint.sudo_password_file.clone(),
     };
     let system = match (options.backend, find("ssh", &options.environment)) {
-        (Some(Backend::Native), _) | (None, Err(_)) => None,
+        (Some(Backend::Native), _) => None,
+        (None, Err(_)) if HAS_NATIVE_BACKEND => None,
         (Some(Backend::System) | None, found) => Some(found?),
     };
     tracing::debug!(host = %login.host, system = system.is_some(), "connecting");
@@ -110,11 +113,29 @@ pub async fn connect<'a>(
             let master = Master::open(ssh, endpoint, options).await?;
             Box::new(Session::new(master, login, secrets))
         }
-        None => {
-            let worker = Worker::open(endpoint, options, secrets).await?;
-            Box::new(Session::new(worker, login, secrets))
-        }
+        None => connect_natively(endpoint, options, login, secrets).await?,
     })
+}
+
+#[cfg(feature = "native")]
+async fn connect_natively<'a>(
+    endpoint: &SshEndpoint,
+    options: &ConnectOptions,
+    login: Login,
+    secrets: &'a dyn Secrets,
+) -> Result<Box<dyn Ssh + 'a>, SshError> {
+    let worker = crate::native::Worker::open(endpoint, options, secrets).await?;
+    Ok(Box::new(Session::new(worker, login, secrets)))
+}
+
+#[cfg(not(feature = "native"))]
+async fn connect_natively<'a>(
+    _endpoint: &SshEndpoint,
+    _options: &ConnectOptions,
+    _login: Login,
+    _secrets: &'a dyn Secrets,
+) -> Result<Box<dyn Ssh + 'a>, SshError> {
+    Err(SshError::NoNativeBackend)
 }
 
 /// Connects to a host that may still be booting: tries again while the error is transient.
@@ -141,5 +162,32 @@ pub async fn wait_until_reachable<'a>(
             }
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(all(test, not(feature = "native")))]
+mod tests {
+    use rmachine_driver::NoSecrets;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn native_backend_that_is_left_out_is_an_error() {
+        let endpoint = SshEndpoint {
+            host: "127.0.0.1".parse().unwrap(),
+            port: Some(22),
+            user: Some("root".to_owned()),
+            identity: None,
+            known_hosts: PathBuf::from("/nonexistent/known_hosts"),
+            host_key_alias: "n1".to_owned(),
+            use_ssh_config: false,
+            sudo_password_file: None,
+        };
+        let options = ConnectOptions {
+            backend: Some(Backend::Native),
+            ..ConnectOptions::default()
+        };
+        let connected = connect(&endpoint, &options, &NoSecrets).await;
+        assert!(matches!(connected, Err(SshError::NoNativeBackend)));
     }
 }

@@ -147,6 +147,10 @@ pub enum SshError {
         feature: String,
     },
 
+    /// The native backend was chosen and is not in this build.
+    #[error("this build has no built-in ssh client (feature native-ssh)")]
+    NoNativeBackend,
+
     /// A value cannot be handed to ssh without being taken for something else.
     #[error("{value:?} cannot be used with ssh: {reason}")]
     Unusable {

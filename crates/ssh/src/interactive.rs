@@ -62,7 +62,9 @@ mod tests {
         };
         let given: Vec<OsString> = ["-t", "--", "echo", "a b", "-x"].map(Into::into).into();
         let command = match interactive_command(&endpoint, &environment, &given) {
-            Err(SshError::NoProgram { .. }) => return rmachine_test_support::skip("there is no ssh program"),
+            Err(SshError::NoProgram { .. }) => {
+                return rmachine_test_support::skip("there is no ssh program");
+            }
             made => made.unwrap(),
         };
         let all: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();

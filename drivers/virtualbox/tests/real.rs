@@ -194,7 +194,9 @@ async fn machines_live_and_keep_their_addresses() {
         return;
     };
     if let Some(broken) = broken() {
-        return skip(&format!("VMs cannot run here: RMACHINE_TEST_BROKEN={broken}"));
+        return skip(&format!(
+            "VMs cannot run here: RMACHINE_TEST_BROKEN={broken}"
+        ));
     }
     let served_before = served(&program).await;
     let (one, two) = (subject(&kind, "one"), subject(&kind, "two"));

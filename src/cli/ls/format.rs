@@ -206,7 +206,7 @@ m10    * (swarm)   generic   Running   tcp://10.0.0.1:2376           Unknown   f
             ),
             "{table}"
         );
-        let template = Some("table {{.Name}}\t{{.EngineOptions.Labels}}");
+        let template = Some("table {{.Name}}\t{{.EngineOptions}}");
         assert!(shown(template, false).unwrap().contains(r"[\u{1b}[8m=x]"));
         let template = Some("{{.DockerVersion}}");
         let terminal = "v1\\u{1b}]0;owned\\u{7}\\r\\n\\u{202e}\n";

@@ -114,7 +114,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Discovery(args) => discovery::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Image(args) => image::run(args),
-        Command::Version(args) => version::run(args),
+        Command::Version(args) => version::run(&args),
     }
 }
 

@@ -5,7 +5,9 @@
 mod authenticate;
 mod channel;
 mod destination;
+mod libraries;
 mod login;
 mod worker;
 
+pub use libraries::{NativeLibraries, native_libraries};
 pub(crate) use worker::Worker;

@@ -27,6 +27,7 @@ macro_rules! conformance {
                 crate::block_on(crate::$subject::$name(rmachine_ssh::Backend::System));
             })*)*
         }
+        #[cfg(feature = "native")]
         mod native {
             $($(#[test] fn $name() {
                 crate::block_on(crate::$subject::$name(rmachine_ssh::Backend::Native));
