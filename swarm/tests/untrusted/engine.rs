@@ -261,12 +261,10 @@ impl Shared {
 
     fn create(&self, name: &str, body: &Value) -> Answer {
         let id = {
+            // No ID is used again.
+            let number = self.changes().len();
+            let id = format!("{}{number:060x}", hex(&self.name));
             let mut containers = self.containers();
-            let id = format!(
-                "{:0>64}",
-                format!("{:x}{}", containers.len() + 1, self.id.len())
-            );
-            let id = format!("{}{}", hex(&self.name), &id[2 * self.name.len()..]);
             let mut config = body.clone();
             let host = config["HostConfig"].take();
             let mut env = body["Env"].as_array().cloned().unwrap_or_default();
