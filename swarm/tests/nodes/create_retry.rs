@@ -22,6 +22,7 @@ async fn create_is_not_retried_when_the_engine_may_have_created() {
         until_status(&cluster, &engine.addr, NodeStatus::Healthy).await;
     }
     let settings = ApiSettings {
+        lease: rswarm::lease::Lease::default(),
         standing: Box::new(|| Standing::Primary),
         strategy: "spread".to_owned(),
         filters: Vec::new(),
