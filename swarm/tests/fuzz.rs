@@ -308,7 +308,7 @@ impl Target {
         let query = query.replace(' ', "+");
         let length = body.len();
         let request = format!(
-            "{route}?{query} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\
+            "{route}?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();

@@ -75,13 +75,17 @@ impl Certificates {
         }
     }
 
-    fn flags(&self) -> [String; 4] {
+    /// Command line of a manager without nodes that listens with these certificates.
+    fn manage(&self, port: u16) -> Vec<String> {
         let path = |file: &str| self.dir.path().join(file).display().to_string();
-        [
+        vec![
+            "manage".to_owned(),
+            format!("--host=tcp://127.0.0.1:{port}"),
             "--tlsverify".to_owned(),
             format!("--tlscacert={}", path("ca.pem")),
             format!("--tlscert={}", path("cert.pem")),
             format!("--tlskey={}", path("key.pem")),
+            NOBODY.to_owned(),
         ]
     }
 
@@ -144,11 +148,8 @@ async fn get_through<T>(attempt: impl AsyncFn() -> std::io::Result<T>) -> T {
 async fn idle_sockets_do_not_lock_out_clients_with_a_certificate() {
     let certificates = Certificates::new();
     let port = free_port();
-    let host = format!("tcp://127.0.0.1:{port}");
-    let flags = certificates.flags();
-    let args = ["manage", "-H", &host].into_iter();
-    let args = args.chain(flags.iter().map(String::as_str)).chain([NOBODY]);
-    let args: Vec<&str> = args.collect();
+    let args = certificates.manage(port);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let manager = Rswarm::start_with_files(SOFT, HARD, &args);
     manager.until_listening(port).await;
     assert_eq!(manager.files_limit(), HARD);
@@ -172,11 +173,9 @@ async fn idle_sockets_do_not_lock_out_clients_with_a_certificate() {
 async fn failed_handshakes_are_logged_once_a_minute_with_the_address() {
     let certificates = Certificates::new();
     let port = free_port();
-    let host = format!("tcp://127.0.0.1:{port}");
-    let flags = certificates.flags();
-    let args = ["manage", "-H", &host].into_iter();
-    let args = args.chain(flags.iter().map(String::as_str)).chain([NOBODY]);
-    let manager = Rswarm::start(&args.collect::<Vec<_>>());
+    let args = certificates.manage(port);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let manager = Rswarm::start(&args);
     manager.until_listening(port).await;
     for _ in 0..5 {
         let mut stream = begun(port, b"GET / HTTP/1.1\r\n\r\n").await;
@@ -237,11 +236,9 @@ async fn idle_sockets_on_plain_listener_evict_no_active_request() {
 async fn thousand_authenticated_clients_of_one_address_stay_connected() {
     let certificates = Arc::new(Certificates::new());
     let port = free_port();
-    let host = format!("tcp://127.0.0.1:{port}");
-    let flags = certificates.flags();
-    let args = ["manage", "-H", &host].into_iter();
-    let args = args.chain(flags.iter().map(String::as_str)).chain([NOBODY]);
-    let manager = Rswarm::start(&args.collect::<Vec<_>>());
+    let args = certificates.manage(port);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let manager = Rswarm::start(&args);
     manager.until_listening(port).await;
     let mut connecting = JoinSet::new();
     for _ in 0..CLIENTS {

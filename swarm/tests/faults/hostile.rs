@@ -44,7 +44,7 @@ async fn until_info(port: u16, so: impl Fn(&str) -> bool) {
 async fn post(port: u16, path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{headers}\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     asked(port, request.as_bytes()).await
@@ -200,7 +200,7 @@ async fn malformed_engine_responses_are_survived() {
     ] {
         let mut stream = begun(
             port,
-            format!("GET /events?{query} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+            format!("GET /events?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 .as_bytes(),
         )
         .await;
@@ -220,7 +220,7 @@ async fn malformed_engine_responses_are_survived() {
 async fn malformed_events_are_survived_and_long_ones_skipped() {
     let engine = HostileEngine::start("node-1").await;
     let (_manager, port) = manager(&[&engine]).await;
-    let request = b"GET /events HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n";
+    let request = b"GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut stream = begun(port, request).await;
     let mut heard = vec![0; 12];
     stream.read_exact(&mut heard).await.unwrap();

@@ -34,7 +34,7 @@ impl Service {
 
     async fn answer(&self, agent: Option<&CertifiedPem>, method: &str, rest: &str) -> String {
         let request = format!(
-            "{method} /rswarm/v1/members{rest} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n"
+            "{method} /rswarm/v1/members{rest} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         );
         match agent {
             Some(agent) => self.party.ask_with(self.port, agent, &request).await,

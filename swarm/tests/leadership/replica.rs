@@ -99,7 +99,7 @@ async fn replica_forwards_end_to_end_headers_of_all_but_its_own_requests() {
     let _lead = lead(&store, &leader.address).await;
     let port = free_port();
     let _replica = replica(port, &store, &[]).await;
-    let request = "DELETE /v1.41/containers/info?force=1 HTTP/1.1\r\nHost: m\r\n\
+    let request = "DELETE /v1.41/containers/info?force=1 HTTP/1.1\r\nHost: localhost\r\n\
                    Connection: close, X-Mine\r\nX-Mine: client\r\nKeep-Alive: timeout=5\r\n\
                    Proxy-Authorization: Basic eA==\r\nX-Registry-Auth: e30=\r\n\r\n";
     let answer = asked(port, request.as_bytes()).await.to_ascii_lowercase();
@@ -145,7 +145,8 @@ async fn replica_forwards_only_to_a_manager_of_its_ca() {
         let advertise = format!("--advertise=127.0.0.1:{port}");
         let args = ["manage", "-H", &address, "--replication", &advertise];
         let _replica = Rswarm::start(&[&args[..], &flags, &[&store]].concat());
-        let request = "GET /containers/json HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n";
+        let request =
+            "GET /containers/json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answer = party.ask(port, Kind::Client, request).await;
         let status = if is_forwarded { "200" } else { "502" };
         let shown = format!("{own:?} {peer:?}: {answer}");
@@ -173,7 +174,7 @@ async fn replica_forwards_to_no_manager_of_another_ca() {
     let advertise = format!("--advertise=127.0.0.1:{port}");
     let args = ["manage", "-H", &address, "--replication", &advertise];
     let _replica = Rswarm::start(&[&args[..], &flags, &[&store]].concat());
-    let request = "GET /containers/json HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n";
+    let request = "GET /containers/json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = party.ask(port, Kind::Client, request).await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
     assert_eq!(leader.heads(), [""; 0]);

@@ -19,7 +19,7 @@ fn create(name: &str) -> String {
     let body = r#"{"Image":"nginx:1"}"#;
     let length = body.len();
     format!(
-        "POST /containers/create?name={name} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\
+        "POST /containers/create?name={name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
 }
