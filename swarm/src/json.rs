@@ -3,6 +3,7 @@
 //! `Value`'s mutable index panics where the value is not an object, so nothing here or elsewhere
 //! uses it on what is not our own; `.ci/json-index.sh` rejects a program that contains it.
 
+use rswarm_scheduler::type_name;
 use serde_json::{Map, Value};
 
 /// A value that is not of the type that the Docker API gives it, in the words of Go's decoder, as
@@ -117,18 +118,6 @@ pub(crate) fn update_object(
     };
     change(&mut object);
     fields.insert(key.to_owned(), Value::Object(object));
-}
-
-/// The name of a value's type in Go's messages.
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rswarm_discovery::Backoff;
 use tokio::time::{Instant, sleep};
 
 use crate::panics;
@@ -13,31 +14,19 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The pauses between the restarts of a task.
-pub(crate) struct Backoff {
-    next: Duration,
-}
+pub(crate) const RESTARTS: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
 
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { next: FIRST_PAUSE }
+/// Returns the pause after a task that ran for so long.
+pub(crate) fn restart_pause(backoff: &mut Backoff, ran: Duration) -> Duration {
+    if ran > LONGEST_PAUSE {
+        backoff.reset();
     }
-}
-
-impl Backoff {
-    /// The pause after a task that ran for so long.
-    pub(crate) fn pause(&mut self, ran: Duration) -> Duration {
-        if ran > LONGEST_PAUSE {
-            self.next = FIRST_PAUSE;
-        }
-        let pause = self.next;
-        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
-        pause
-    }
+    backoff.next_delay()
 }
 
 /// Runs a task to its end, and starts it again whenever it panics.
 pub(crate) async fn supervise<F: Future<Output = ()>>(name: &str, start: impl FnMut() -> F) {
-    restart(name, Backoff::default(), start).await;
+    restart(name, RESTARTS, start).await;
 }
 
 async fn restart<F: Future<Output = ()>>(
@@ -50,7 +39,7 @@ async fn restart<F: Future<Output = ()>>(
         if panics::caught(start()).await.is_some() {
             return;
         }
-        let pause = backoff.pause(began.elapsed());
+        let pause = restart_pause(&mut backoff, began.elapsed());
         tracing::error!("{name} panicked and is started again in {pause:?}");
         sleep(pause).await;
     }
@@ -68,19 +57,18 @@ mod tests {
             let run = runs;
             async move { assert!(run >= 4, "planted") }
         };
-        let at_once = Backoff {
-            next: Duration::ZERO,
-        };
+        let at_once = Backoff::new(Duration::ZERO, Duration::ZERO);
         restart("the task", at_once, task).await;
         assert_eq!(runs, 4);
     }
 
     #[test]
     fn backoff_doubles_and_starts_over_after_a_long_run() {
-        let mut backoff = Backoff::default();
+        let mut backoff = RESTARTS;
         let seconds = |pause: Duration| pause.as_secs();
-        let pauses = [0; 8].map(|ran| seconds(backoff.pause(Duration::from_secs(ran))));
+        let pauses =
+            [0; 8].map(|ran| seconds(restart_pause(&mut backoff, Duration::from_secs(ran))));
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(seconds(backoff.pause(LONGEST_PAUSE * 2)), 1);
+        assert_eq!(seconds(restart_pause(&mut backoff, LONGEST_PAUSE * 2)), 1);
     }
 }

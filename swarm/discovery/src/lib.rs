@@ -24,6 +24,7 @@ mod token;
 mod url;
 
 pub use api::{Discovery, Election, Standing, Update};
+pub use backoff::Backoff;
 pub use clock::BootInstant;
 pub use embedded::{MembershipService, Registrant};
 pub use entry::{Entry, InvalidEntry};

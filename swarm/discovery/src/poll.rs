@@ -46,7 +46,7 @@ impl Rhythm {
                 self.backoff.reset();
                 None
             }
-            Err(_) => Some(self.backoff.next()),
+            Err(_) => Some(self.backoff.next_delay()),
         };
     }
 }

@@ -18,8 +18,8 @@ fn field(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-/// The name of a value's type in Go's messages.
-fn type_name(value: &Value) -> &'static str {
+/// Returns the name of a value's type in the messages of Go's decoder.
+pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

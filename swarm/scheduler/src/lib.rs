@@ -24,7 +24,7 @@ mod unschedulable;
 pub use directives::{Directives, DirectivesError, SWARM_ID_LABEL};
 pub use expression::{Expression, ExpressionError, Operator};
 pub use filter::{Filter, UnknownFilter};
-pub use json::Malformed;
+pub use json::{Malformed, type_name};
 pub use node::Node;
 pub use port::{Port, Protocol, PublishedPort};
 pub use replacement::Replacement;

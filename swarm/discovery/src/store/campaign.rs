@@ -144,7 +144,7 @@ async fn follow<L: Lock>(
     let begun = Instant::now();
     lock.changed(ttl / 2).await?;
     if begun.elapsed() < QUICK {
-        tokio::time::sleep(idle.next()).await;
+        tokio::time::sleep(idle.next_delay()).await;
     } else {
         idle.reset();
     }

@@ -99,7 +99,7 @@ impl<M: Members> Watching<M> {
             Ok(has_events) => has_events,
             Err(error) => {
                 self.members.failed().await;
-                tokio::time::sleep(self.retry.next()).await;
+                tokio::time::sleep(self.retry.next_delay()).await;
                 // An outage is reported once, however long it lasts.
                 let was_outage = std::mem::replace(&mut self.is_outage, true);
                 return (!was_outage).then_some(Update::Trouble(error));
@@ -112,7 +112,7 @@ impl<M: Members> Watching<M> {
         if update.is_some() || has_events || began.elapsed() >= QUICK {
             self.idle.reset();
         } else {
-            tokio::time::sleep(self.idle.next()).await;
+            tokio::time::sleep(self.idle.next_delay()).await;
         }
         update
     }

@@ -26,7 +26,7 @@ use crate::cluster::objects;
 use crate::cluster::place::now;
 use crate::cluster::view::About;
 use crate::panics;
-use crate::supervise::Backoff;
+use crate::supervise::{RESTARTS, restart_pause};
 
 /// How long changes are collected before they are read together, when nobody waits for them.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -70,13 +70,13 @@ pub(crate) fn spawn(cluster: Cluster, entry: Entry, member: &Member) {
 
 /// Runs the task of a node, and starts it again when it panics.
 async fn supervise(node: &Node) {
-    let mut backoff = Backoff::default();
+    let mut backoff = RESTARTS;
     loop {
         let began = Instant::now();
         if panics::caught(Task::new(node).run()).await.is_some() {
             return;
         }
-        let pause = backoff.pause(began.elapsed());
+        let pause = restart_pause(&mut backoff, began.elapsed());
         let why = "the manager failed on what this engine sent; its log says where".to_owned();
         if Task::new(node).failed(why, true).is_none() {
             return;
